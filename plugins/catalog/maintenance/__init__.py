@@ -1,0 +1,1 @@
+"""``maintenance.prune``: keeps the history from growing for ever."""
