@@ -140,6 +140,23 @@ def test_a_late_end_is_dropped_and_told(room: Room, caplog: pytest.LogCaptureFix
     assert set(ends(room).values()) == {1}
 
 
+@pytest.mark.parametrize("released", [True, False], ids=["handed back", "done"])
+def test_jobs_are_brought_along_for_workers_that_became_free_and_for_nobody_else(room: Room, released: bool) -> None:
+    [(job, token)] = room.jobs(1)
+    put(cast("Any", room.store), clock, 5)
+    room.feeder.serve("q")
+    for _ in range(300):
+        room.feeder.took(0.0)  # jobs are known to be short
+    back = ev.JobReleased(clock.now(), job.id, token, job.attempt, queue=job.queue)
+    if released:
+        room.finisher.give_back([back])
+    else:
+        room.finisher.ended(completed(job, token, clock))
+    room.finisher.start()
+    until(lambda: ends(room) and not room.finisher.tokens())
+    assert len(room.feeder.ready) == (0 if released else 5)
+
+
 def test_stopping_writes_all_that_was_handed_over_and_the_farewell_last(room: Room) -> None:
     jobs = room.jobs(200)
     room.finisher.start()
