@@ -18,6 +18,8 @@ from engine.kernel.errors import PayloadUnreadable
 from engine.kernel.job import Failure, JobState, JobView, priority_name
 from engine.queue.codec import decode
 
+#: what is noted of a job that has ended and that history does not have yet: what was asked for is not known
+UNRECORDED = "its arguments are not in the history yet"
 #: final state -> state of the attempt that led to it
 _LAST = {"completed": "completed", "cancelled": "cancelled", "dead": "dead", "retryable": "failed"}
 
@@ -90,7 +92,7 @@ def plain_key(key: str, tenant: str) -> str:
 def _opened(payload: bytes) -> tuple[dict[str, Any], dict[str, Any], str, str]:
     """Arguments, metadata, correlation id, and what could not be read."""
     if not payload:
-        return {}, {}, "", ""
+        return {}, {}, "", UNRECORDED
     try:
         envelope = decode(payload)
     except PayloadUnreadable as error:

@@ -253,8 +253,8 @@ class Engine(Steered):
 
     def _pass_on_wishes(self, events: Sequence[ev.Event]) -> None:
         for event in events:
-            if type(event) is ev.CancelRequested and self._runner is not None:
-                self._runner.wish(event.id)
+            if type(event) is ev.CancelRequested and self._pool is not None:
+                self._pool.wish(event.id)
 
     # --- looking ---
 

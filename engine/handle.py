@@ -133,7 +133,8 @@ class Waiters:
         self._enter(id_, signal)
         try:
             some, view, pause = partial(), look(), LOOKS[0]
-            while some if view is None else view.state not in TERMINAL:
+            # asked before and after: the look itself may have met the loss
+            while (some or partial()) if view is None else view.state not in TERMINAL:
                 left = None if deadline is None else deadline - self._clock.monotonic()
                 if self._closed or (left is not None and left <= 0):
                     return None

@@ -13,7 +13,7 @@ from engine.kernel.sources import OTHERS, PREFIX
 from tests.support import redis_hosts
 
 # how long one example takes says more about the machine's load than about the code
-hypothesis.settings.register_profile("holdfast", deadline=None)
+hypothesis.settings.register_profile("holdfast", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("holdfast")
 
 

@@ -15,6 +15,7 @@ from console import mistakes, reading
 from console.actions.actor import Actor, Forbidden, authorise
 from console.actions.masked import unmask
 from console.context import Console
+from console.overlay import UNRECORDED
 from engine import JobRequest
 from engine.kernel.errors import Conflict, HoldfastError, NotFound
 from engine.kernel.job import TERMINAL
@@ -87,12 +88,15 @@ def delete(console: Console, actor: Actor, ids: Iterable[str]) -> Outcome:
 def run_again(console: Console, actor: Actor, id: str, edits: Mapping[str, Any] | None = None) -> Handle:
     """Enqueue a new job like ``id``, with ``edits`` to the fields of ``JobRequest``.
 
-    Arguments that history has masked are filled in from the live job; where it is gone, ``Conflict`` asks for them.
+    Arguments that history has masked are filled in from the live job; where it is gone, ``Conflict`` asks for them.  A job
+    that ended a moment ago may be known by its end only, which is a ``Conflict`` too.
     """
     authorise(actor, "job.enqueue")
     seen = reading.job(console, id, tenant=actor.tenant)
     if seen is None:
         raise NotFound(f"there is no job {id}")
+    if seen.note == UNRECORDED:
+        raise Conflict(f"job {id}: {UNRECORDED}; try again in a moment")
     view = console.engine.views([id]).get(id)
     wanted = dict(edits or {})
     wanted["args"] = unmask(wanted.get("args", seen.args), view)

@@ -8,6 +8,7 @@ are reserved.  With a log that keeps nothing this is the memory backend, with th
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -91,7 +92,7 @@ class StateStore(Values, Looking, Carrying):
             if event is None:
                 return None
             pending = self._log.append([event], sync=False, reserve=True)
-        pending.settle()
+        self._settle(pending, claim)
         reached("claim.after_commit")
         return claim
 
@@ -102,7 +103,16 @@ class StateStore(Values, Looking, Carrying):
             return None, None
         event = ev.JobsClaimed(self.clock.now(), self.fold.token + 1, want.agent, [job.id for job in jobs])
         self.fold.apply(event)
+        self.fold.leases[event.token].deadline = math.inf  # until it is written: nobody has the jobs who could renew it
         return Claim(event.token, jobs), event
+
+    def _settle(self, pending: Pending, claim: Claim | None) -> None:
+        """Wait until all is written; the lease of ``claim`` runs from then, also where writing failed and nobody gets it."""
+        try:
+            pending.settle()
+        finally:
+            if claim is not None:
+                self.renew((claim.token,))
 
     def renew(self, tokens: Iterable[int]) -> set[int]:
         """See ``QueueStore.renew``."""
@@ -131,7 +141,7 @@ class StateStore(Values, Looking, Carrying):
             pending = self._log.append(events, reserve=True)
             if ends and (any(end.state not in TERMINAL for end in ends) or self._claiming.limited_wait()):
                 self._bell.ring()
-        pending.settle()
+        self._settle(pending, claim)
         reached("finish.after_commit")
         return Exchange(stale, claim)
 

@@ -85,9 +85,11 @@ class Feeder:
         return held
 
     def _claim(self) -> Held | None:
-        if self._stopping or self.halted or not self._may_claim():
+        if self._rests() or not self._may_claim():
             return None
         try:
+            if self._rests():  # only now it is certain: who wants rest waits for a claim that is under way
+                return None
             if not self.ready:
                 claim = self._store.claim(self._want(self._most()))
                 if claim is None:
@@ -103,6 +105,9 @@ class Feeder:
         self.taken += held is not None
         return held
 
+    def _rests(self) -> bool:
+        return self._stopping or self.halted
+
     def _want(self, most: int) -> Want:
         return Want(self.room, self.agent, most, self._capabilities, self._tenants)
 
@@ -112,8 +117,11 @@ class Feeder:
     def want(self) -> Want | None:
         """What the finisher should bring along; ``None`` if the batch is still full, or no work flows."""
         most = self._most()
-        idle = self._stopping or self.halted or most < FLOWING
+        idle = self._rests() or most < FLOWING
         if idle or len(self.ready) > most or not self._claiming.acquire(False):
+            return None
+        if self._rests():  # as in ``_claim``
+            self._done_claiming()
             return None
         return self._want(most)
 

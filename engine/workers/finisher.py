@@ -15,7 +15,7 @@ from typing import Protocol
 
 from engine.kernel.bell import Bell
 from engine.kernel.clock import Clock
-from engine.kernel.events import AttemptEnded, Event, JobReleased, JobStarted
+from engine.kernel.events import AttemptEnded, Event, JobStarted
 from engine.storage.base import QueueStore
 from engine.workers.feeder import Feeder
 from engine.workers.tally import Tally
@@ -146,7 +146,7 @@ class Finisher:
     def _exchange(self, ends: Sequence[AttemptEnded], notes: Sequence[Event]) -> set[str]:
         """Write, and bring new jobs along; tried until it works."""
         # jobs that are only handed back free no worker, and must not come straight back to the one who gave them away
-        work_flows = any(type(end) is not JobReleased for end in ends)
+        work_flows = any(end.worker for end in ends)
         while True:
             want = self._feeder.want() if work_flows else None
             claim = None

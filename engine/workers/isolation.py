@@ -30,12 +30,13 @@ class Body(Protocol):
 class ThreadBody:
     """Runs in the calling thread.  Implements ``engine.kernel.shield.Guard`` for what the call does in the engine."""
 
-    __slots__ = ("_call", "_depth", "_error", "_held_back", "_lock", "_thread")
+    __slots__ = ("_call", "_depth", "_ended", "_error", "_held_back", "_lock", "_thread")
 
     def __init__(self, call: Callable[[], Any]) -> None:
         self._call = call
         self._lock = threading.Lock()
         self._thread: int | None = None
+        self._ended = False
         self._error: BaseException | None = None
         #: shielded calls the thread is in, one in the other
         self._depth = 0
@@ -45,9 +46,9 @@ class ThreadBody:
     def run(self) -> Any:
         """See ``Body.run``."""
         set_guard(self)
-        self._thread = threading.get_ident()
         try:
             try:
+                self._begin()
                 return self._call()
             finally:
                 self._end()
@@ -56,10 +57,19 @@ class ThreadBody:
                 raise self._error from None
             raise
 
+    def _begin(self) -> None:
+        """From now on the thread can be interrupted; raises what the call was interrupted with before."""
+        with self._lock:
+            early = self._error
+            self._thread = threading.get_ident()
+        if early is not None:
+            raise early
+
     def _end(self) -> None:
         """From now on nothing interrupts the thread; as its guard this body stays until the next one, and holds nothing."""
         with self._lock:
             self._thread = None
+            self._ended = True
             interrupted = self._error is not None
         if interrupted:
             _let_arrive()
@@ -84,8 +94,10 @@ class ThreadBody:
     def interrupt(self, error: BaseException) -> None:
         """See ``Body.interrupt``."""
         with self._lock:
-            if self._thread is not None and self._error is None:
+            if not self._ended and self._error is None:
                 self._error = error
+                if self._thread is None:  # it has not begun, and will see it when it does
+                    return
                 if self._depth:
                     self._held_back = True
                     return
@@ -115,7 +127,7 @@ class Loop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="holdfast-loop", daemon=True)
+                self._thread = threading.Thread(target=_turn, args=(self._loop,), name="holdfast-loop", daemon=True)
                 self._thread.start()
         return asyncio.run_coroutine_threadsafe(_contained(call), self._loop)
 
@@ -124,10 +136,16 @@ class Loop:
         with self._lock:
             if self._loop is not None and self._thread is not None:
                 asyncio.run_coroutine_threadsafe(_wind_up(), self._loop)
-                self._thread.join(0.5)
-                if not self._thread.is_alive():  # a task that hangs in the loop keeps it; it dies with the process
-                    self._loop.close()
+                self._thread.join(0.5)  # a task that hangs in the loop keeps it
                 self._loop = None
+
+
+def _turn(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop to its end, however late that comes, and let go of it."""
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
 
 
 async def _wind_up() -> None:

@@ -21,7 +21,7 @@ from engine.kernel.bell import Bell
 from engine.kernel.clock import Clock
 from engine.queue.app import QueueApp
 from engine.storage.base import RENEW_SECONDS, Store
-from engine.workers.attempt import Runner
+from engine.workers.attempt import CANCELLED_EARLY, Runner
 from engine.workers.feeder import Feeder, Held
 from engine.workers.finisher import Finisher
 from engine.workers.pacer import Pacer
@@ -203,11 +203,23 @@ class Pool(Consumer):  # type: ignore[misc]
         held = {token for _, token in list(self.feeder.ready)}
         return held | {attempt.token for attempt in list(self.runner.running.values())} | self.finisher.tokens()
 
+    def wish(self, job_id: str) -> None:
+        """Someone asked a job to stop that runs here, or was claimed and has not begun."""
+        for job, _ in list(self.feeder.ready):
+            if job.id == job_id:
+                job.cancelling = True
+        self.runner.wish(job_id)
+
     def release(self, held: list[Held]) -> None:
-        """Hand back jobs that were claimed and not begun."""
+        """Hand back jobs that were claimed and not begun; what somebody wished to cancel meanwhile is cancelled."""
         now = self.clock.now()
         self.finisher.give_back(
-            [ev.JobReleased(now, job.id, token, job.attempt, queue=job.queue) for job, token in held]
+            [
+                (ev.JobCancelled if job.cancelling else ev.JobReleased)(
+                    now, job.id, token, job.attempt, reason=CANCELLED_EARLY if job.cancelling else "", queue=job.queue
+                )
+                for job, token in held
+            ]
         )
 
     def shut(self, timeout: float, farewell: ev.Event) -> None:

@@ -7,6 +7,7 @@ counts as a crash of the job, not as an error.
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -120,9 +121,11 @@ def _pass_on(frame: frames.Frame, sink: Sink) -> None:
 
 
 class Children:
-    """The warm processes that wait for a job."""
+    """The warm processes that wait for a job.  One thread makes them all: the kernel ends a child with the *thread* that
+    made it, and the threads of workers come and go."""
 
     def __init__(self) -> None:
+        self._maker = concurrent.futures.ThreadPoolExecutor(1, "holdfast-children")
         self._idle: list[Child] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -133,7 +136,7 @@ class Children:
             with self._lock:
                 child = self._idle.pop() if self._idle else None
             if child is None:
-                return Child()
+                return self._maker.submit(Child).result()
             if child.alive:
                 return child
             child.close()
@@ -154,6 +157,7 @@ class Children:
             idle, self._idle = self._idle, []
         for child in idle:
             child.close()
+        self._maker.shutdown(wait=False)
 
 
 class ProcessBody:

@@ -16,7 +16,7 @@ SCRIPTS = Path(sys.executable).parent
 
 def verdict(*command: str) -> tuple[int, str]:
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300, env=os.environ | {"NO_COLOR": "1"}
+        command, cwd=ROOT, capture_output=True, text=True, timeout=1200, env=os.environ | {"NO_COLOR": "1"}
     )
     return done.returncode, done.stdout + done.stderr
 

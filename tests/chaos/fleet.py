@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -139,10 +140,11 @@ class Node:
         if code == -signal.SIGKILL:
             self.killed.add(self.process.pid)
         if self._listener is not None:
-            self._listener.join(5)
+            self._listener.join(60)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(BrokenPipeError):  # of an order that it did not live to read
+                    pipe.close()
         return code
 
     def stop(self) -> int:

@@ -37,7 +37,7 @@ def memory(cleanup: ExitStack) -> Store:
 
 def journal(cleanup: ExitStack) -> Store:
     home = Path(cleanup.enter_context(tempfile.TemporaryDirectory()))
-    store = open_journal(Settings(home=home), SystemClock(), Bus())
+    store = open_journal(Settings(home=home, durability="process"), SystemClock(), Bus())  # Huey's tests mind the time
     store.open()
     cleanup.callback(store.close)
     return store
@@ -144,7 +144,7 @@ def in_threads(count: int, work: Callable[[], None]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert not any(thread.is_alive() for thread in threads)
 
 
@@ -232,12 +232,12 @@ def test_flushing_takes_thousands_of_messages(facade: HueyFacade) -> None:
 
 
 def test_a_blocking_dequeue_gets_a_message_that_comes_while_it_waits(store: Store) -> None:
-    facade = HueyFacade("ours", store=store, wait=10)
+    facade = HueyFacade("ours", store=store, wait=60)
     got: list[bytes | None] = []
     reader = threading.Thread(target=lambda: got.append(facade.dequeue()))
     reader.start()
     facade.enqueue(b"here")
-    reader.join(20)
+    reader.join(30)
     assert got == [b"here"]
 
 

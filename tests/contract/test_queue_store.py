@@ -505,18 +505,18 @@ def test_a_paused_queue_gives_nothing_until_it_is_resumed(store: Store, clock: F
 
 def test_a_waiter_is_woken_by_a_put(store: Store, clock: FakeClock) -> None:
     woken: list[bool] = []
-    thread = threading.Thread(target=lambda: woken.append(store.wait(10)))
+    thread = threading.Thread(target=lambda: woken.append(store.wait(60)))
     thread.start()
     put(store, clock)
-    thread.join(5)
+    thread.join(30)
     assert woken == [True]
 
 
 def test_a_waiter_can_be_let_go(store: Store) -> None:
-    thread = threading.Thread(target=lambda: store.wait(30))
+    thread = threading.Thread(target=lambda: store.wait(60))
     thread.start()
     store.wake()
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
 
 

@@ -1,10 +1,11 @@
-"""The process that is killed: ``python -m tests.crash.mortal HOME JOBS``.
+"""The process that is killed: ``python -m tests.crash.mortal HOME JOBS [forever]``.
 
 It opens the home, works off whatever waits there, enqueues at least ``JOBS`` more from two threads, until its house has
-been kept for some rounds, and says each id, with the job's number, on standard output only after the engine accepted
-it.  Every execution leaves a line in ``HOME/effects``.  Meanwhile it records history, makes checkpoints, trims what
-history has and rotates keys, so that the faults in those places come by too.  It ends by itself, with exit code 0, when
-nothing is left to do — or at the fault point that ``HOLDFAST_FAULT`` names, or when its parent has had enough.
+been kept for some rounds (told ``forever``, until it is killed), and says each id, with the job's number, on standard
+output only after the engine accepted it.  Every execution leaves a line in ``HOME/effects``.  Meanwhile it records
+history, makes checkpoints, trims what history has and rotates keys, so that the faults in those places come by too.  It
+ends by itself, with exit code 0, when nothing is left to do — or at the fault point that ``HOLDFAST_FAULT`` names, or when
+its parent has had enough.
 """
 
 from __future__ import annotations
@@ -54,14 +55,14 @@ def enqueue(engine: Engine, jobs: int, say: threading.Lock, kept: threading.Sema
             sys.stdout.flush()
 
 
-def keep_house(engine: Engine, done: threading.Event, kept: threading.Semaphore) -> None:
-    """History, checkpoints, trims and rotations, again and again."""
+def keep_house(engine: Engine, done: threading.Event, kept: threading.Semaphore, enough: int) -> None:
+    """History, checkpoints, trims and rotations, again and again; tells when it was ``enough`` times."""
     store = engine.store
     database = open_database("", engine.settings.home)
     rounds = 0
     while not done.wait(0.01):
         rounds += 1
-        if rounds == ROUNDS:
+        if rounds == enough:
             kept.release(FEEDERS)
         reader = store.reader()
         recorder = Recorder(database, reader, engine.clock)
@@ -86,7 +87,7 @@ task = declare(work, name="crash.work", max_attempts=3, backoff=Retry(initial=0.
 def main() -> None:
     """Live until done or killed."""
     global _effects
-    home, jobs = Path(sys.argv[1]), int(sys.argv[2])
+    home, jobs, enough = Path(sys.argv[1]), int(sys.argv[2]), 0 if "forever" in sys.argv else ROUNDS
     faults.arm_from(os.environ.get("HOLDFAST_FAULT", ""))
     _effects = os.open(home / "effects", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     settings = dataclasses.replace(Settings(home=home), workers=4, durability="process", journal_retention=0.0)
@@ -95,7 +96,7 @@ def main() -> None:
     done = threading.Event()
     with engine:
         kept, say = threading.Semaphore(0), threading.Lock()
-        keeper = threading.Thread(target=keep_house, args=(engine, done, kept))
+        keeper = threading.Thread(target=keep_house, args=(engine, done, kept, enough))
         keeper.start()
         share = jobs // FEEDERS
         feeders = [threading.Thread(target=enqueue, args=(engine, share, say, kept)) for _ in range(FEEDERS)]

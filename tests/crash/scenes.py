@@ -24,7 +24,7 @@ from engine.storage.base import CRASH_CAP
 
 ROOT = Path(__file__).parents[2]
 #: seconds that one life may take before the test fails
-LIFETIME = 60
+LIFETIME = 300
 
 
 class Scene:
@@ -37,10 +37,11 @@ class Scene:
         self.accepted: dict[str, int] = {}
         self.kills = 0
 
-    def live(self, jobs: int = 0, fault: str = "", kill_after: int | None = None) -> int:
-        """One life; killed after it has said ``kill_after`` ids, if it gets that far.  Returns the exit code."""
+    def live(self, jobs: int = 0, fault: str = "", kill_after: int | None = None, *, forever: bool = False) -> int:
+        """One life; killed after it has said ``kill_after`` ids, if it gets that far, which it does if it is to go on
+        ``forever``.  Returns the exit code."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.mortal", str(self.home), str(jobs)],
+            [sys.executable, "-m", "tests.crash.mortal", str(self.home), str(jobs), *["forever"][:forever]],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.chaos.inside import disorder
 from tests.support.redis_hosts import RedisHost, redis_host
 from tests.support.waiting import until
 
+PATIENCE = 120.0
 #: points that a life comes by only when it begins, or comes back
 AT_START = ("resync.after_marks", "resync.after_keep")
 #: points on the way of every job
@@ -51,14 +53,15 @@ class Scene:
     def die_at(self, fault: str) -> None:
         """A life that feeds until it comes to the fault."""
         self.node.start(fault)
-        self.node.tell("feed")
-        assert self.node.wait_dead() == -signal.SIGKILL, f"{fault} was not reached: {self.node.log[-2000:]}"
+        with suppress(BrokenPipeError):  # it may have died already
+            self.node.tell("feed")
+        assert self.node.wait_dead(PATIENCE) == -signal.SIGKILL, f"{fault} was not reached: {self.node.log[-2000:]}"
 
     def account(self, forgot: bool = False) -> None:
         """A last life in which nothing goes wrong, and what came of all; what only Redis had may be gone if it forgot."""
         self.node.start()
         self.node.up()
-        at_rest([self.node])
+        at_rest([self.node], PATIENCE)
         self.watcher.catch_up()
         journals = Journals()
         journals.catch_up(self.node.home)
@@ -104,7 +107,7 @@ def test_a_linked_node_killed_while_it_gives_a_forgetful_redis_everything_again_
     scene.node.start()
     scene.node.up()
     scene.node.order("feed")
-    until(lambda: len(scene.accounts.snapshot()) > 50, 20)
+    until(lambda: len(scene.accounts.snapshot()) > 50, PATIENCE)
     scene.node.kill()
     scene.redis.flush()
     scene.die_at(point)

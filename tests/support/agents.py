@@ -34,7 +34,7 @@ class Agents:
             return (self.home / "agents" / str(slot) / "agent").read_text("ascii").strip()
         return ""
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 10) -> int:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
         """Ask it to stop; its exit code."""
         self.process.send_signal(number)
         return self.process.wait(seconds)
@@ -54,7 +54,7 @@ def agents(home: Path, url: str, *argv: str, tasks: str = TASKS) -> Iterator[Age
         finally:
             if process.poll() is None:
                 process.kill()
-            process.wait(10)
+            process.wait(30)
 
 
 @contextlib.contextmanager
@@ -67,7 +67,7 @@ def giver(home: Path, url: str, fleet: str, **settings: object) -> Iterator[Engi
         engine.stop()
 
 
-def present(engine: Engine, count: int, seconds: float = 30) -> list[AgentView]:
+def present(engine: Engine, count: int, seconds: float = 60) -> list[AgentView]:
     """The agents of a fleet once that many are there."""
 
     def look() -> list[AgentView] | None:
@@ -77,7 +77,7 @@ def present(engine: Engine, count: int, seconds: float = 30) -> list[AgentView]:
     return until(look, seconds, f"{count} agents are there")
 
 
-def running(engine: Engine, agent: str, count: int, seconds: float = 30) -> list[str]:
+def running(engine: Engine, agent: str, count: int, seconds: float = 60) -> list[str]:
     """Ids of the jobs that an agent runs, once it runs that many."""
 
     def look() -> list[str] | None:

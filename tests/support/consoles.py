@@ -46,9 +46,9 @@ class Running:
     def http(self, token: str | None = ADMIN, **options: Any) -> httpx.Client:
         """A client that shows a token."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.Client(base_url=self.url, headers=headers | options.pop("headers", {}), timeout=10.0, **options)
+        return httpx.Client(base_url=self.url, headers=headers | options.pop("headers", {}), timeout=60.0, **options)
 
-    def ended(self, id: str, seconds: float = 10.0) -> dict[str, Any]:
+    def ended(self, id: str, seconds: float = 60.0) -> dict[str, Any]:
         """The job as the API tells it once it has ended."""
         with self.http() as http:
 
@@ -64,7 +64,7 @@ class Running:
         head = getattr(store, "local", store).journal.standing.number
         from data import queries
 
-        until(lambda: queries.recorded(self.database)[0] >= head, 10, "history follows")
+        until(lambda: queries.recorded(self.database)[0] >= head, 60, "history follows")
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def running(home: Path, tasks: Sequence[str] = (), *, pages: bool = False, **opt
             yield Running(console, app, url)
     finally:
         stop.set()
-        recorder.join(10)
+        recorder.join(60)
         database.close()
 
 
@@ -136,10 +136,10 @@ def serving(app: Any, settings: Settings) -> Iterator[str]:
     thread = threading.Thread(target=lambda: made.run(sockets=[listener]), name="server")
     thread.start()
     try:
-        assert ready.wait(20), "the server did not start"
+        assert ready.wait(60), "the server did not start"
         yield f"http://127.0.0.1:{ports[0]}"
     finally:
         made.stop()
-        thread.join(10)
+        thread.join(60)
         listener.close()
         assert not thread.is_alive(), "the server did not stop"

@@ -34,7 +34,7 @@ def command(*argv: str | Path, python: str = sys.executable) -> list[str]:
 
 
 def run(
-    *argv: str | Path, env: Mapping[str, str] | None = None, timeout: float = 60
+    *argv: str | Path, env: Mapping[str, str] | None = None, timeout: float = 180
 ) -> subprocess.CompletedProcess[str]:
     """A command of the launcher, to its end."""
     done = subprocess.run(
@@ -73,22 +73,25 @@ class Launched:
     def client(self) -> httpx.Client:
         """Signed in as this user's command line."""
         token = (self.home / "keys" / "cli-token").read_text("utf-8")
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
 
-    def wait_until_ready(self, seconds: float = 30) -> None:
+    def wait_until_ready(self, seconds: float = 120) -> None:
         until(self._ready, seconds, "run.py answers on /readyz")
 
     def _ready(self) -> bool:
         assert self.process.poll() is None, f"run.py ended with {self.process.returncode}"
-        return bool(self.address) and httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        return bool(self.address) and httpx.get(f"{self.url}/readyz", timeout=30).status_code == 200
 
     def recorder(self) -> int:
         """Process id of the recorder, 0 if there is none."""
-        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        pids = [int(pid) for file in children for pid in file.read_text().split()]
-        return next((pid for pid in pids if b"recorder" in Path(f"/proc/{pid}/cmdline").read_bytes()), 0)
+        for file in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # threads and children may end meanwhile
+                for pid in file.read_text().split():
+                    if b"recorder" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                        return int(pid)
+        return 0
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 10) -> int:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
         """Ask it to stop; its exit code."""
         self.process.send_signal(number)
         return self.process.wait(seconds)
@@ -110,7 +113,7 @@ def launched(home: Path, *argv: str, env: Mapping[str, str] | None = None, ready
         finally:
             if process.poll() is None:
                 process.kill()
-            process.wait(10)
+            process.wait(30)
 
 
 def alive(pid: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,17 @@ from airgap.opening import open_store
 from engine.kernel import events as ev
 from engine.kernel.bus import Bus
 from engine.kernel.clock import SystemClock
+from engine.kernel.errors import Unreachable
 from engine.kernel.job import Job, JobState, new_id
 from engine.kernel.settings import Settings
 from engine.storage.base import Claim, QueueLimits, Want
 from tests.support.waiting import until
 
 ROOM = {"q": 1_000}
+#: seconds that a link may take: on a busy machine it is lost now and then, and each return takes longer than the last
+PATIENCE = 60.0
+#: seconds that Redis may take: more than a busy machine keeps it standing still; that it is gone is found out sooner
+ANSWER = 10.0
 
 
 class Node:
@@ -29,7 +34,7 @@ class Node:
         self.bus = Bus()
         self.events: list[ev.Event] = []
         self.bus.subscribe(self.events.extend)
-        made = dataclasses.replace(Settings(home=home, redis=url), **settings)
+        made = dataclasses.replace(Settings(home=home, redis=url, redis_timeout=ANSWER), **settings)
         store = open_store(made, self.clock, self.bus)
         assert isinstance(store, LinkedStore)
         self.store = store
@@ -48,7 +53,7 @@ class Node:
 
     def claim_some(self, most: int = 100) -> Claim:
         """A claim, waited for."""
-        return until(lambda: self.claim(most), 10, "there is a job to claim")
+        return until(lambda: self.claim(most), PATIENCE, "there is a job to claim")
 
     def complete(self, claim: Claim, result: bytes = b'"done"') -> set[str]:
         """End all jobs of a claim; the ids of those whose end came too late."""
@@ -56,12 +61,22 @@ class Node:
 
     def work_off(self, ids: Sequence[str]) -> None:
         """Claim and complete, also over a moment in which the link is not there, until all these jobs are completed."""
-        until(lambda: self._completed(ids), 15, "all jobs are completed")
+        until(lambda: (self._work_some_off(), self.completed(ids))[1], PATIENCE, "all jobs are completed")
 
-    def _completed(self, ids: Sequence[str]) -> bool:
+    def _work_some_off(self) -> None:
         while (claim := self.claim()) is not None:
             self.complete(claim)
-        return self.states(ids) == {JobState.COMPLETED} and len(self.store.get(ids)) == len(ids)
+
+    def completed(self, ids: Sequence[str]) -> bool:
+        """Whether it sees all these jobs, and all are completed."""
+        views = self.store.get(ids)
+        return len(views) == len(ids) and {view.state for view in views.values()} == {JobState.COMPLETED}
+
+    def in_redis(self, ids: Sequence[str]) -> int:
+        """How many of these jobs Redis knows; 0 while it does not answer."""
+        with suppress(Unreachable):
+            return len(self.store.remote.get(ids))
+        return 0
 
     def end(self, job: Job, token: int, result: bytes = b'"done"') -> ev.JobCompleted:
         now = self.clock.now()
@@ -74,19 +89,24 @@ class Node:
     def states(self, ids: Sequence[str]) -> set[JobState]:
         return {view.state for view in self.store.get(ids).values()}
 
-    def is_(self, state: str, seconds: float = 15.0) -> None:
+    def is_(self, state: str) -> None:
         """Wait until the link is in a state."""
-        until(lambda: self.store.air().state == state, seconds, f"the link is {state}, not {self.store.air()}")
+        until(lambda: self.store.air().state == state, PATIENCE, f"the link is {state}, not {self.store.air()}")
+
+    def joined(self) -> Node:
+        """Wait until what is put goes to Redis."""
+        until(lambda: self.store.sending, PATIENCE, "it is connected")
+        return self
 
     def level(self) -> None:
         """Wait until it is connected and has nothing that Redis lacks and nothing of its own."""
-        self.is_("connected")
-        until(self._is_level, 15, "all is handed over")
+        until(self._is_level, PATIENCE, "it is connected and all is handed over")
 
     def _is_level(self) -> bool:
         # in this order: what left the table is written, and what is written was sent
         store = self.store
-        return not store.air().local_jobs and store.local.journal.clear and not store.air().unsynced_events
+        handed = not store.air().local_jobs and store.local.journal.clear and not store.air().unsynced_events
+        return handed and store.sending
 
     def limits(self, **fields: Any) -> None:
         self.store.configure("q", QueueLimits(**fields))

@@ -27,6 +27,7 @@ UP, DOWN = "up", "down"
 #: seconds between two looks at what was delayed
 TICK = 0.005
 CHUNK = 65_536
+BACKLOG = 128
 
 
 class Pipe:
@@ -68,7 +69,8 @@ class Partition:
         self._refusal = ""
         self._delay = 0.0
         self._stop = threading.Event()
-        self._listener = self._listen(0)
+        self._listener = _bound(0)
+        self._listener.listen(BACKLOG)
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._run, name="partition", daemon=True)
 
@@ -80,7 +82,7 @@ class Partition:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(5)
+        self._thread.join(60)
         with self._lock:
             self._end_all()
             self._listener.close()
@@ -124,6 +126,8 @@ class Partition:
             self._set(refusal="closed")
             self._end_all()
             self._listener.close()
+            # bound and not listening: nobody else is given the port meanwhile
+            self._listener = _bound(self.port)
 
     def heal(self) -> None:
         """Be a good network again."""
@@ -134,17 +138,12 @@ class Partition:
                 _reset(ignored)
             self._ignored.clear()
             if self._refusal == "closed":
-                self._listener = self._listen(self.port)
+                self._listener.listen(BACKLOG)
             self._set()
 
     def _set(self, deaf: set[str] | None = None, refusal: str = "", delay: float = 0.0) -> None:
         with self._lock:
             self._deaf, self._refusal, self._delay = deaf or set(), refusal, delay
-
-    def _listen(self, port: int) -> socket.socket:
-        made = socket.create_server(("127.0.0.1", port), backlog=128)
-        made.setblocking(False)
-        return made
 
     def _end_all(self) -> None:
         for pair in self._pairs.values():
@@ -169,7 +168,7 @@ class Partition:
         with selectors.DefaultSelector() as selector:
             with self._lock:
                 sockets = [pipe.source for pair in self._pairs.values() for pipe in pair if not pipe.ended]
-                for one in (*sockets, self._listener):
+                for one in sockets if self._refusal == "closed" else (*sockets, self._listener):
                     if one.fileno() >= 0:
                         selector.register(one, selectors.EVENT_READ)
             # whoever heals or resets meanwhile takes the lock: nothing is held here
@@ -189,7 +188,7 @@ class Partition:
 
     def _serve(self, client: socket.socket) -> None:
         try:
-            server = socket.create_connection(self._server, 2)
+            server = socket.create_connection(self._server, 10)
         except OSError:
             _reset(client)
             return
@@ -217,6 +216,15 @@ class Partition:
                 pipe.ended = True
             elif pipe.way not in self._deaf:
                 pipe.waiting.append((time.monotonic() + self._delay, data))
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket with a port of loopback, any for 0, that does not listen yet."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind(("127.0.0.1", port))
+    made.setblocking(False)
+    return made
 
 
 def _reset(one: socket.socket) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -67,12 +68,12 @@ def cluster() -> Iterator[Cluster]:
             server = subprocess.Popen(command, user=user, cwd=folder, stdout=log, stderr=log)
         try:
             found = Cluster(folder)
-            until(lambda: found.answers() or server.poll() is not None, 20, "PostgreSQL answers")
+            until(lambda: found.answers() or server.poll() is not None, 60, "PostgreSQL answers")
             assert server.poll() is None, (folder / "log").read_text()
             yield found
         finally:
-            server.terminate()
-            server.wait(20)
+            server.send_signal(signal.SIGINT)  # at once, also if somebody is still connected
+            server.wait(60)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -23,6 +23,8 @@ LOCAL = ("memory", "journal")
 REMOTE = ("redis", "redis-cluster")
 BACKENDS = (*LOCAL, *REMOTE)
 EVERYTHING = 1_000_000
+#: seconds that Redis may take: more than a busy machine keeps it standing still
+ANSWER = 10.0
 
 
 def open_store(backend: str, home: Path, clock: Clock, bus: Bus | None = None, **settings: Any) -> Store:
@@ -38,7 +40,7 @@ def open_store(backend: str, home: Path, clock: Clock, bus: Bus | None = None, *
 
 def redis_store(url: str, clock: Clock, bus: Bus | None = None, *, fleet: str = "", **options: Any) -> RedisStore:
     """A store over a Redis, opened; in a fleet of its own unless one is named, so that it finds nothing there."""
-    store = RedisStore(Client(target_of(url), clock), clock, bus, fleet=fleet or new_id(), **options)
+    store = RedisStore(Client(target_of(url, timeout=ANSWER), clock), clock, bus, fleet=fleet or new_id(), **options)
     store.open()
     return store
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 from engine import Context, task
 
@@ -22,6 +23,16 @@ def linger(ctx: Context, seconds: float) -> str:
         ctx.check_cancelled()
         pause.wait(0.02)
     return "lingered"
+
+
+@task(queue="default", name="launched.wait_for", max_attempts=3)
+def wait_for(ctx: Context, path: str) -> str:
+    """Something that goes on until a file is there."""
+    pause = threading.Event()
+    while not Path(path).exists():
+        ctx.check_cancelled()
+        pause.wait(0.02)
+    return "found"
 
 
 @task(queue="default", name="launched.fail", max_attempts=1)

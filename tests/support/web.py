@@ -108,4 +108,4 @@ def site(*script: Script, tls: ssl.SSLContext | None = None) -> Iterator[Site]:
         server.over.set()
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(30)

@@ -50,7 +50,7 @@ def test_the_programs_of_the_guide_do_what_it_says(folder: Path, program: str) -
         env={"PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", "PATH": os.defpath, "HOME": str(folder)},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -9,7 +9,7 @@ import pytest
 from console import actions, reading
 from console.actions.actor import Actor, Forbidden
 from console.actions.bulk import BATCH
-from data import audit
+from data import audit, queries
 from data.masking import MASK
 from engine import JobRequest
 from engine.kernel.errors import Conflict, NotFound, ValidationError
@@ -26,12 +26,26 @@ def test_a_job_is_run_again_with_edits_and_keeps_the_rest(console: Running) -> N
         console.console, ADMIN, JobRequest("echo", {"text": "one", "number": 1}, priority="low", correlation_id="c")
     )
     console.ended(first.id)
+    console.recorded()
     again = actions.run_again(console.console, ADMIN, first.id, {"args": {"text": "two"}, "priority": 2})
-    assert again.id != first.id and again.result(10) == {"text": "two", "number": 0}
+    assert again.id != first.id and again.result(60) == {"text": "two", "number": 0}
     job = reading.job(console.console, again.id)
     assert job is not None and (job.priority, job.correlation_id, job.task) == (2, "c", "echo")
     same = actions.run_again(console.console, ADMIN, first.id)
-    assert same.result(10) == {"text": "one", "number": 1}
+    assert same.result(60) == {"text": "one", "number": 1}
+
+
+def test_a_job_that_history_does_not_have_yet_is_not_run_again_without_its_arguments(
+    console: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = actions.enqueue(console.console, ADMIN, JobRequest("echo", {"text": "one"}))
+    console.ended(first.id)
+    with monkeypatch.context() as late:
+        late.setattr(queries, "job", lambda *args, **options: None)
+        with pytest.raises(Conflict, match="not in the history yet"):
+            actions.run_again(console.console, ADMIN, first.id)
+    console.recorded()
+    assert actions.run_again(console.console, ADMIN, first.id).result(60)["text"] == "one"
 
 
 def test_wrong_edits_are_refused_with_their_field(console: Running) -> None:
@@ -53,12 +67,12 @@ def test_a_masked_secret_is_filled_in_from_the_live_job_and_asked_for_when_that_
     shown = reading.job(console.console, waiting.id)
     assert shown is not None and shown.args == {"password": MASK, "note": "a"} and shown.masked
     again = actions.run_again(console.console, ADMIN, waiting.id, {"args": shown.args | {"note": "b"}, "delay": None})
-    assert again.result(10) == "b"
+    assert again.result(60) == "b"
     console.recorded()
     with pytest.raises(Conflict, match=r"args\.password"):
         actions.run_again(console.console, ADMIN, again.id)
     anew = {"password": "another-one", "note": "c"}
-    assert actions.run_again(console.console, ADMIN, again.id, {"args": anew}).result(10) == "c"
+    assert actions.run_again(console.console, ADMIN, again.id, {"args": anew}).result(60) == "c"
 
 
 def test_everything_that_matches_is_moved_in_batches_with_counts_as_it_goes(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_an_operator_does_it_all_by_the_command_line(
     assert "only looked at" in capsys.readouterr().out
     assert airgap(shore, "import", str(out)) == 0
     assert "2 new" in capsys.readouterr().out
-    until(lambda: all(shore.engine.job(id_).state == "completed" for id_ in ids), 10, "the jobs end there")
+    until(lambda: all(shore.engine.job(id_).state == "completed" for id_ in ids), 60, "the jobs end there")
     assert airgap(shore, "export", "--results", "--to", "ship", str(back), "--json") == 0
     made = json.loads(capsys.readouterr().out)
     again = tmp_path / "again.hfb"

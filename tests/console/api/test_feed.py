@@ -28,7 +28,7 @@ def test_a_snapshot_tells_what_runs_waits_has_died_and_needs_a_person(console: R
     make(http, queue="reports")
     console.ended(make(http, "fail", args={"message": "no paper"})["id"])
     console.ended(make(http)["id"])
-    until(lambda: console.engine.load().busy, what="the held job runs")
+    until(lambda: [job.id for job in console.engine.load().running] == [held], what="the held job runs, and no other")
     console.recorded()
     snapshot = console.console.feed.sample()
     assert [job.id for job in snapshot.running] == [held] and snapshot.busy == 1
@@ -46,7 +46,7 @@ def test_a_snapshot_tells_what_runs_waits_has_died_and_needs_a_person(console: R
 def test_the_last_snapshot_serves_until_it_is_old(console: Running) -> None:
     feed = console.console.feed
     first = feed.latest()
-    assert feed.latest() is first
+    assert feed.latest(most_old=3600.0) is first
     assert feed.latest(most_old=-1.0) is not first
 
 
@@ -63,7 +63,7 @@ def test_subscribers_are_told_and_a_broken_one_stops_no_other(
         running = asyncio.create_task(feed.run())
         feed.subscribe(broken)
         end = feed.subscribe(heard.append)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not heard:
                 await asyncio.sleep(0.01)
         end()

@@ -35,14 +35,15 @@ def test_a_job_is_accepted_runs_and_is_read_with_all_that_the_contract_names(
 ) -> None:
     made = make(http, args={"text": "hello", "number": 3}, priority="high", correlation_id="c-1", metadata={"a": [1]})
     assert made["new"] is True and made["state"] in ("available", "running", "completed")
-    job = console.ended(made["id"])
+    assert console.ended(made["id"])["state"] == "completed"
+    console.recorded()
+    job = http.get(f"/v1/jobs/{made['id']}").json()
     assert job["state"] == "completed" and job["result"] == {"text": "hello", "number": 3}
     assert job["task"] == "echo" and job["queue"] == "default" and job["priority"] == "high"
     assert job["args"] == {"text": "hello", "number": 3} and job["metadata"] == {"a": [1]}
     assert job["correlation_id"] == "c-1" and job["error"] is None and job["why_waiting"] is None
     assert job["created_at"].endswith("Z") and job["finished_at"].endswith("Z")
-    console.recorded()
-    attempt = http.get(f"/v1/jobs/{made['id']}").json()["attempts"][0]
+    attempt = job["attempts"][0]
     assert attempt["number"] == 1 and attempt["state"] == "completed" and attempt["rescued"] is False
     assert attempt["agent"] == console.engine.agent
     named = {
@@ -59,7 +60,7 @@ def test_a_job_is_accepted_runs_and_is_read_with_all_that_the_contract_names(
     assert named <= job.keys()
 
 
-def test_a_job_is_never_missing_nor_goes_back_while_history_follows(http: httpx.Client) -> None:
+def test_a_job_is_never_missing_nor_goes_back_while_history_follows(console: Running, http: httpx.Client) -> None:
     order = ["available", "running", "completed"]
     for number in range(30):
         id = make(http, args={"number": number})["id"]
@@ -69,7 +70,8 @@ def test_a_job_is_never_missing_nor_goes_back_while_history_follows(http: httpx.
             assert answer.status_code == 200
             seen.append(answer.json()["state"])
         assert seen == sorted(seen, key=order.index)
-        assert answer.json()["args"] == {"number": number}
+        console.recorded()
+        assert http.get(f"/v1/jobs/{id}").json()["args"] == {"number": number}
 
 
 def test_the_same_idempotency_key_again_gives_the_first_job(console: Running, http: httpx.Client) -> None:
@@ -165,7 +167,7 @@ def test_bulk_answers_for_each_job_in_order_and_one_wrong_one_stops_no_other(
 
 def test_bulk_takes_ten_thousand_jobs_and_not_one_more(http: httpx.Client) -> None:
     job = {"task": "echo"}
-    answer = http.post("/v1/jobs/bulk", json={"jobs": [job] * 10_000}, timeout=60)
+    answer = http.post("/v1/jobs/bulk", json={"jobs": [job] * 10_000}, timeout=300)
     assert answer.status_code == 202 and len(answer.json()["jobs"]) == 10_000
     is_problem(http.post("/v1/jobs/bulk", json={"jobs": [job] * 10_001}), 422, "jobs")
 

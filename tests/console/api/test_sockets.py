@@ -35,7 +35,7 @@ class Product:
         self.clients = contextlib.ExitStack()
 
     def browser(self) -> Browser:
-        return Browser(self.url, self.clients.enter_context(httpx.Client(base_url=self.url, timeout=20)))
+        return Browser(self.url, self.clients.enter_context(httpx.Client(base_url=self.url, timeout=60)))
 
 
 class Browser:
@@ -64,16 +64,16 @@ class Browser:
         address = self.url.replace("http", "ws") + SOCKET + "?" + urlencode(query)
         sent = {"Origin": self.url, "Cookie": self.cookie} | headers
         return connect(
-            address, additional_headers={name: value for name, value in sent.items() if value}, open_timeout=10
+            address, additional_headers={name: value for name, value in sent.items() if value}, open_timeout=60
         )
 
 
 def opened(socket: ClientConnection) -> bool:
     """Go through the handshakes of engine.io and socket.io; whether the page's socket was accepted."""
-    assert str(socket.recv(10)).startswith("0{")
+    assert str(socket.recv(60)).startswith("0{")
     socket.send("40")
     while True:
-        message = str(socket.recv(10))
+        message = str(socket.recv(60))
         if message.startswith(("40", "44")):
             return message.startswith("40")
 
@@ -82,7 +82,7 @@ def asked(socket: ClientConnection, name: str, data: dict[str, Any]) -> Any:
     """Send a socket.io event and wait for its acknowledgement."""
     socket.send("427" + json.dumps([name, data]))
     while True:
-        message = str(socket.recv(10))
+        message = str(socket.recv(60))
         if message.startswith("437"):
             return json.loads(message[3:])[0]
         if message == "2":
@@ -141,7 +141,7 @@ def test_a_socket_without_a_session_is_refused_and_not_redirected(product: Produ
     with pytest.raises(InvalidStatus) as refused:
         product.browser().socket(**headers)
     assert refused.value.response.status_code == 401
-    polling = httpx.get(product.url + SOCKET + "?EIO=4&transport=polling", headers={"Accept": "*/*"})
+    polling = httpx.get(product.url + SOCKET + "?EIO=4&transport=polling", headers={"Accept": "*/*"}, timeout=60)
     assert polling.status_code == 401
 
 
@@ -173,14 +173,14 @@ def test_signing_out_closes_the_sockets_of_the_session_and_of_no_other(product: 
 
         def is_closed() -> bool:
             try:
-                message = str(gone.recv(5))
+                message = str(gone.recv(60))
                 if message == "2":
                     gone.send("3")
                 return message == "1" or message.startswith("41")
             except ConnectionClosed:
                 return True
 
-        until(is_closed, 10, "the socket is closed")
+        until(is_closed, 60, "the socket is closed")
         assert asked(kept, "event", {"client_id": leaving.page}) is False
 
 
@@ -194,4 +194,4 @@ def test_the_product_stops_at_once_and_in_order_with_sockets_and_streams_open(pr
         lines = stream.iter_lines()
         assert next(lines) == "event: job"
         product.process.send_signal(signal.SIGTERM)
-        assert product.process.wait(5) == 0
+        assert product.process.wait(30) == 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,10 +20,11 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.support.agents import Agents, agents
 from tests.support.programs import need
-from tests.support.redis_hosts import RedisHost, redis_host
+from tests.support.redis_hosts import RedisHost, free_port, redis_host
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,7 +33,45 @@ TASKS = "tests.support.showroom"
 ENDED = ("completed", "cancelled", "dead")
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
-expect.set_options(timeout=10_000)
+#: milliseconds that a browser on a busy machine may take for anything
+PATIENCE = 60_000
+#: keeps what toasts say: one that comes while the test is held up may be gone before it looks
+HEAR = """
+window.heard = [];
+new MutationObserver(() => {
+    for (const toast of document.querySelectorAll(".toast")) {
+        if (!window.heard.includes(toast.textContent)) window.heard.push(toast.textContent);
+    }
+}).observe(document, { childList: true, subtree: true, characterData: true });
+"""
+
+expect.set_options(timeout=PATIENCE)
+
+
+def told(page: Page, words: str) -> None:
+    """Wait until a toast has said something that fits the pattern since the page was loaded."""
+    heard: list[str] = []
+
+    def look() -> bool:
+        heard[:] = page.evaluate("window.heard")
+        return any(re.search(words, text) for text in heard)
+
+    until(look, PATIENCE / 1000, f"a toast says {words}")
+
+
+def go_by_keys(page: Page, key: str, title: str) -> None:
+    """Press g and a key until their page is there: on a busy machine they may come too far apart to count."""
+
+    def gone() -> bool:
+        page.keyboard.press("g")
+        page.keyboard.press(key)
+        try:
+            page.get_by_role("heading", name=title, exact=True).wait_for(timeout=5_000)
+        except PlaywrightTimeout:
+            return False
+        return True
+
+    until(gone, PATIENCE / 1000, f"the page {title}")
 
 
 class Site:
@@ -43,7 +81,7 @@ class Site:
         self.base = base
         self.home = home
         self.process = process
-        self.http = httpx.Client(base_url=base, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10.0)
+        self.http = httpx.Client(base_url=base, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60.0)
 
     def sign_in_link(self) -> str:
         """The link that the launcher printed."""
@@ -66,18 +104,18 @@ class Site:
     def ended(self, *ids: str) -> None:
         """Wait until jobs have ended and history knows it."""
         for id in ids:
-            until(lambda id=id: self.job(id).get("state") in ENDED, 20, f"job {id} ends")
-        until(lambda: all(self._remembers(id) for id in ids), 20, "history has the jobs")
+            until(lambda id=id: self.job(id).get("state") in ENDED, 60, f"job {id} ends")
+        until(lambda: all(self._remembers(id) for id in ids), 60, "history has the jobs")
 
     def _remembers(self, id: str) -> bool:
-        found = self.http.get("/v1/jobs", params={"q": f"id:{id}"}).json()["jobs"]
-        return bool(found) and found[0]["state"] in ENDED
+        ended = f"id:{id} state:{','.join(ENDED)}"  # a filter asks history; the state in a row may be the engine's
+        return bool(self.http.get("/v1/jobs", params={"q": ended}).json()["jobs"])
 
 
 @contextmanager
 def started(home: Path, *flags: str, workers: int = 8, port: int = 0) -> Iterator[Site]:
     """``python3 run.py`` with these flags on a free port or this one, until the end of the block."""
-    port = port or _free_port()
+    port = port or free_port()
     command = [sys.executable, str(ROOT / "run.py"), "--home", str(home), "--port", str(port), "--no-browser"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
     environment |= {"HOLDFAST_ADMIN_TOKEN": TOKEN, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
@@ -89,12 +127,12 @@ def started(home: Path, *flags: str, workers: int = 8, port: int = 0) -> Iterato
         )  # fmt: skip
     site = Site(f"http://127.0.0.1:{port}", home, process)
     try:
-        until(lambda: _ready(site), 30, "run.py gets ready")
+        until(lambda: _ready(site), 120, "run.py gets ready")
         yield site
     finally:
         site.http.close()
         process.send_signal(signal.SIGTERM)
-        process.wait(15)
+        process.wait(60)
         if process.stdout is not None:
             process.stdout.close()
 
@@ -106,12 +144,6 @@ def _ready(site: Site) -> bool:
         return site.http.get("/readyz").status_code == 200
     except httpx.TransportError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="package")
@@ -140,7 +172,7 @@ def fleet() -> Iterator[FleetSite]:
         (folder / "console").mkdir(mode=0o700)
         site = stack.enter_context(started(folder / "console", "--redis", redis.url))
         crew = stack.enter_context(agents(folder / "agent", redis.url, *how, tasks=TASKS))
-        until(lambda: len(site.http.get("/v1/agents").json()["agents"]) == 2, 30, "the agent has joined")
+        until(lambda: len(site.http.get("/v1/agents").json()["agents"]) == 2, 120, "the agent has joined")
         yield FleetSite(site, crew, redis)
 
 
@@ -161,7 +193,7 @@ def playwright() -> Iterator[Playwright]:
 def browser(playwright: Playwright) -> Iterator[Browser]:
     chromium = need("chromium")
     flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    running = playwright.chromium.launch(executable_path=str(chromium), args=flags)
+    running = playwright.chromium.launch(executable_path=str(chromium), args=flags, timeout=2 * PATIENCE)
     yield running
     running.close()
 
@@ -213,6 +245,8 @@ def window(browser: Browser) -> Iterator[OpenWindow]:
         context = browser.new_context(
             viewport=PHONE if phone else DESK, color_scheme="dark" if dark else "light", reduced_motion="reduce"
         )  # type: ignore[arg-type]
+        context.set_default_timeout(PATIENCE)
+        context.add_init_script(HEAR)
         opened.append(Window(context))
         return opened[-1]
 

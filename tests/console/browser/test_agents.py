@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.console.browser.conftest import FleetSite, OpenWindow, Site
+from tests.console.browser.conftest import FleetSite, OpenWindow, Site, go_by_keys, told
 from tests.support.waiting import until
 
 
@@ -38,7 +38,7 @@ def test_a_new_agent_is_listed_with_what_it_can_do_and_its_jobs_lead_to_their_pa
     expect(row).to_contain_text("Online")
     expect(row).to_contain_text("gpu")
     expect(row_of(page, "this console")).to_contain_text("Online")
-    id = fleet.site.enqueue("video.convert", args={"steps": 400}, capabilities=["gpu"])
+    id = fleet.site.enqueue("video.convert", args={"steps": 3_000}, capabilities=["gpu"])
     expect(row).to_contain_text("video.convert")
     row.get_by_role("link", name="render-1").click()
     expect(page).to_have_url(re.compile(f"agent={agent(fleet, 'render-1')['id']}"))
@@ -69,7 +69,7 @@ def test_an_agent_is_paused_resumed_drained_and_scaled_from_its_drawer(fleet: Fl
     dialog.get_by_role("button", name="Scale").click()
     expect(drawer).to_contain_text("0 of 3 in use")
     drawer.get_by_role("button", name="Ping").click()
-    expect(page.get_by_text(re.compile(r"render-1 answered in \d+ ms"))).to_be_visible()
+    told(page, r"render-1 answered in \d+ ms")
 
 
 def test_the_drawer_is_left_by_escape_and_by_going_back(fleet: FleetSite, window: OpenWindow) -> None:
@@ -106,17 +106,13 @@ def test_a_message_to_all_needs_words_and_says_who_heard_it(fleet: FleetSite, wi
     expect(dialog.get_by_role("alert")).to_contain_text("text: expected")
     dialog.get_by_label("Message").fill("<b>backup</b> at noon")
     dialog.get_by_role("button", name="Send").click()
-    expect(page.get_by_text("Delivered to 2")).to_be_visible()
-    until(lambda: "backup" in fleet.agents.said, 10, "the agent wrote it to its log")
+    told(page, "Delivered to 2")
+    until(lambda: "backup" in fleet.agents.said, 60, "the agent wrote it to its log")
 
 
 def test_a_process_that_is_alone_says_how_to_get_company(site: Site, page: Page) -> None:
-    page.keyboard.press("g")
-    page.keyboard.press("a")
-    expect(page.get_by_role("heading", name="Agents", exact=True)).to_be_visible()
+    go_by_keys(page, "a", "Agents")
     expect(page.locator(".join pre")).to_contain_text("run.py agent --redis")
-    page.keyboard.press("g")
-    page.keyboard.press("l")
-    expect(page.get_by_role("heading", name="Air gap")).to_be_visible()
+    go_by_keys(page, "l", "Air gap")
     expect(page.locator(".air h2")).to_have_text("Standalone")
     expect(page.locator(".join pre")).to_contain_text("run.py --redis")

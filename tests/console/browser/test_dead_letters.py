@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.console.browser.conftest import OpenWindow, Site
+from tests.console.browser.conftest import OpenWindow, Site, told
 from tests.support.waiting import until
 
 
@@ -23,7 +23,7 @@ def test_dead_jobs_are_grouped_by_cause_and_retried_together(fresh: Site, window
     source.write_text("twelve")
     group.get_by_role("button", name="Retry 4").click()
     page.get_by_role("dialog").get_by_role("button", name="Retry").click()
-    expect(page.get_by_text("4 jobs sent back")).to_be_visible()
+    told(page, "4 jobs sent back")
     expect(page.locator(".group")).to_have_count(1)
     fresh.ended(*reports)
     assert {fresh.job(id)["state"] for id in reports} == {"completed"}
@@ -42,5 +42,5 @@ def test_all_dead_letters_are_retried_at_once(fresh: Site, window: OpenWindow) -
     page.goto(f"{fresh.base}/dead-letters")
     page.get_by_role("button", name="Retry all").click()
     page.get_by_role("dialog").get_by_role("button", name="Retry").click()
-    expect(page.get_by_text("5 jobs sent back")).to_be_visible()
-    until(lambda: {len(fresh.job(id)["attempts"]) for id in ids} == {2}, 20, "each was tried once more")
+    told(page, "5 jobs sent back")
+    until(lambda: {len(fresh.job(id)["attempts"]) for id in ids} == {2}, 60, "each was tried once more")

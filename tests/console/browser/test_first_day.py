@@ -50,7 +50,7 @@ def test_a_history_that_cannot_be_read_is_said_so_until_it_can_be_again(fresh: S
     id = fresh.enqueue("scans.read", args={"page": 1})
     fresh.ended(id)
     page = window().sign_in(fresh)
-    with closing(sqlite3.connect(fresh.home / "holdfast.db", timeout=10)) as history:
+    with closing(sqlite3.connect(fresh.home / "holdfast.db", timeout=60)) as history:
         history.execute("ALTER TABLE jobs RENAME TO lost")
         history.commit()
         page.goto(f"{fresh.base}/jobs/{id}")

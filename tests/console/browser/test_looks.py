@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.console.browser.conftest import OpenWindow, Site, started
+from tests.console.browser.conftest import OpenWindow, Site, go_by_keys, started
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="package")
@@ -25,7 +26,7 @@ def test_no_page_is_wider_than_a_phone(site: Site, window: OpenWindow, ended_job
         page.goto(site.base + path)
         expect(page.locator("main h1")).to_be_visible()
         expect(page.locator(".ghost")).to_have_count(0)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        until(lambda: page.evaluate("document.documentElement.scrollWidth") <= 390, what=f"{path} fits a phone")
 
 
 def test_the_menu_opens_on_a_phone_and_closes_when_one_goes_on(site: Site, window: OpenWindow) -> None:
@@ -48,9 +49,8 @@ def test_the_theme_follows_the_system_until_one_is_chosen_and_is_kept(site: Site
 
 
 def test_the_keyboard_goes_to_pages_finds_and_helps(site: Site, page: Page, ended_job: str) -> None:
-    page.keyboard.press("g")
-    page.keyboard.press("j")
-    expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+    go_by_keys(page, "j", "Jobs")
+    expect(page.get_by_label("Filter jobs")).to_be_visible()
     page.keyboard.press("/")
     expect(page.get_by_label("Filter jobs")).to_be_focused()
     page.keyboard.press("Escape")
@@ -59,9 +59,7 @@ def test_the_keyboard_goes_to_pages_finds_and_helps(site: Site, page: Page, ende
     expect(page.get_by_role("heading", name="Keyboard")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator(".q-dialog--modal")).to_have_count(0)  # keys are a dialog's until it has faded
-    page.keyboard.press("g")
-    page.keyboard.press("d")
-    expect(page.get_by_role("heading", name="Dead letters")).to_be_visible()
+    go_by_keys(page, "d", "Dead letters")
 
 
 def test_a_queue_is_paused_and_resumed_and_its_jobs_say_why_they_wait(site: Site, page: Page) -> None:
@@ -81,13 +79,13 @@ def test_a_queue_is_paused_and_resumed_and_its_jobs_say_why_they_wait(site: Site
 def test_the_overview_follows_what_happens_until_it_is_paused(site: Site, page: Page) -> None:
     first = site.enqueue("echo.say", args={"text": "seen"})
     link = page.locator(f'.activity a[href="/jobs/{first}"]')
-    expect(link).to_be_visible(timeout=4000)
+    expect(link).to_be_visible()
     page.get_by_role("button", name="Pause live updates").click()
     expect(page.locator(".conn")).to_contain_text("Paused")
     second = site.enqueue("echo.say", args={"text": "not seen"})
     site.ended(second)
     page.get_by_role("button", name="Pause live updates").click()
-    expect(page.locator(f'.activity a[href="/jobs/{second}"]')).to_be_visible(timeout=4000)
+    expect(page.locator(f'.activity a[href="/jobs/{second}"]')).to_be_visible()
 
 
 def test_the_chart_is_drawn_and_shows_other_ranges(site: Site, page: Page, ended_job: str) -> None:
@@ -114,7 +112,7 @@ def test_an_open_page_lives_on_after_a_restart(tmp_path: Path, window: OpenWindo
         expect(page.locator(".conn")).to_contain_text("Live")
     expect(page.locator(".conn")).to_contain_text("Reconnecting")
     with started(tmp_path, port=int(before.base.rsplit(":", 1)[1])):
-        expect(page.locator(".conn")).to_contain_text("Live", timeout=20_000)
+        expect(page.locator(".conn")).to_contain_text("Live")
         expect(page).to_have_url(re.compile("state=dead"))
         expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
 

@@ -321,7 +321,7 @@ def test_a_changed_file_is_refused_and_nothing_of_it_is_applied(sites: tuple[Sit
 def killed(site: Site, verb: str, what: str, fault: str) -> None:
     """Have a process of its own do it on the site's home, which is closed, and die on the way."""
     argv = [sys.executable, "-m", carrier_child.__name__, str(site.home), site.name, verb, what, fault]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, cwd=ROOT)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 

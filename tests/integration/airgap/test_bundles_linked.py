@@ -11,7 +11,7 @@ from airgap.bundles import Desk, Wanted, export_jobs, export_results, listing, t
 from airgap.bundles.gathering import Gathering
 from engine.kernel.errors import NotFound
 from engine.kernel.job import JobState
-from tests.support.nodes import Node
+from tests.support.nodes import PATIENCE, Node
 from tests.support.redis_hosts import RedisHost, redis_host
 from tests.support.sites import Site
 from tests.support.waiting import until
@@ -46,18 +46,14 @@ def desk_of(ship: Node, shore: Site) -> Desk:
     return desk
 
 
-def connected(node: Node) -> None:
-    until(lambda: node.store.state == "connected", 20, "the node is connected")
-
-
 def test_jobs_carried_away_while_cut_off_stay_away_when_the_link_returns(ship: Node, shore: Site) -> None:
-    connected(ship)
+    ship.joined()
     desk = desk_of(ship, shore)
     ship.store.force("ann", "at sea")
     ids = [ship.put(), ship.put()]
     bundle = desk.path(export_jobs(desk, ["shore"], Wanted()).id)
     ship.store.release("ann")
-    connected(ship)
+    ship.joined()
     other = ship.put()
     assert [job.id for job in ship.claim_some().jobs] == [other]
     assert {view.state for view in ship.store.get(ids).values()} == {JobState.RUNNING}
@@ -66,7 +62,7 @@ def test_jobs_carried_away_while_cut_off_stay_away_when_the_link_returns(ship: N
     with shore.pack_results_for("ship").open("rb") as file:
         assert take_in(desk, file).new == 2
     assert {view.result for view in ship.store.get(ids).values()} == {b'"far"'}
-    states = until(lambda: _ended(ship, ids), 20, "Redis knows that they ended")
+    states = until(lambda: _ended(ship, ids), PATIENCE, "Redis knows that they ended")
     assert set(states.values()) == {"completed"} and ship.claim() is None
 
 
@@ -76,7 +72,7 @@ def _ended(ship: Node, ids: list[str]) -> dict[str, str]:
 
 
 def test_jobs_that_are_the_fleets_do_not_go_out(ship: Node, shore: Site) -> None:
-    connected(ship)
+    ship.joined()
     desk = desk_of(ship, shore)
     ship.put()
     with pytest.raises(NotFound, match="given to Redis are the fleet's"):
@@ -87,20 +83,22 @@ def test_jobs_that_are_the_fleets_do_not_go_out(ship: Node, shore: Site) -> None
 def test_jobs_that_come_in_may_run_anywhere_in_the_fleet(
     ship: Node, shore: Site, redis: RedisHost, tmp_path: Path
 ) -> None:
-    connected(ship)
+    ship.joined()
     desk = desk_of(ship, shore)
     ids = shore.put(3, queue="q")
     with shore.pack_for("ship").open("rb") as file:
         assert take_in(desk, file).new == 3
+    ship.level()
     mate = Node(tmp_path / "mate", redis.url, durability="process").open()
     try:
-        connected(mate)
+        mate.joined()
         mate.complete(mate.claim_some(most=2), b'"mate"')
+        mate.level()
         gathering = Gathering(ship.store)
         assert gathering.run_once(desk) > 0
         assert [(view.done, view.state) for view in listing(ship.store)] == [(2, "running")]
         ship.complete(ship.claim_some(), b'"ship"')
-        record = until(lambda: _told(desk), 20, "all three have ended")
+        record = until(lambda: _told(desk), PATIENCE, "all three have ended")
         assert shore.unpack(desk.path(record)).new == 3
         assert sorted(shore.view(id_).result or b"" for id_ in ids) == [b'"mate"', b'"mate"', b'"ship"']
     finally:

@@ -157,7 +157,7 @@ def test_many_threads_share_commits_and_none_is_forgotten(log: Log) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(30)
+        worker.join(300)
     on_disk = log.on_disk()
     assert sorted(on_disk) == sorted(f"{name}-{number}" for name in range(threads) for number in range(each))
     for name in range(threads):
@@ -198,7 +198,7 @@ def test_outcomes_wait_out_a_full_disk_and_are_written_in_order(log: Log) -> Non
     assert not done.is_set()
     with log.journal.held():
         room_again(log)
-    assert done.wait(10)
+    assert done.wait(60)
     thread.join()
     assert [text[:5] for text in log.on_disk()[-2:]] == ["first", "secon"]
 
@@ -212,7 +212,7 @@ def test_on_a_full_disk_the_room_held_back_goes_to_outcomes_and_to_nothing_else(
     until(lambda: not log.ballast.path.exists())
     with log.journal.held():
         room_again(log)
-    thread.join(10)
+    thread.join(60)
     assert log.on_disk()[-1].startswith("outcome")
     with pytest.raises(StoreFull, match="kept for outcomes"):
         log.journal.append(paused("job")).settle()
@@ -272,7 +272,7 @@ def test_closing_while_the_disk_refuses_frees_those_who_wait(log: Log) -> None:
     thread.start()
     until(lambda: log.journal.trouble)
     log.journal.close()
-    thread.join(5)
+    thread.join(60)
     assert len(raised) == 1
 
 

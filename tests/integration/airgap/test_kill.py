@@ -40,7 +40,7 @@ def run_until_killed(home: Path, durability: str, fault: str = "", lines: int = 
         if count == lines:
             child.kill()
     child.stdout.close()
-    assert child.wait(30) == -9
+    assert child.wait(120) == -9
     return said
 
 

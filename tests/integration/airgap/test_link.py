@@ -1,4 +1,8 @@
-"""The link against a real Redis behind a network that fails in every way: lost within two seconds, back within five."""
+"""The link against a real Redis behind a network that fails in every way: it is lost, whatever hangs, and comes back.
+
+How soon is said where time is a number: see ``tests/unit/airgap/test_link.py``.  Here calls may hang for as long as they
+like, so that only who watches the time can find the loss.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from itertools import pairwise
 
 import pytest
 
+from airgap import failover
 from airgap.failover import LinkMemory
 from airgap.link import Link
 from airgap.view import AIRGAPPED, CONNECTED, RECOVERING
@@ -24,8 +29,14 @@ from tests.support.partition import Partition
 from tests.support.redis_hosts import RedisHost, redis_host
 from tests.support.waiting import until
 
-#: seconds that a loss may take, with some for a busy machine of tests
-LOST, BACK = 2.0 + 1.0, 5.0 + 5.0
+#: seconds that a loss or a return may take on a busy machine, and those that Redis may take to answer
+PATIENCE, ANSWER = 60.0, 60.0
+
+
+@pytest.fixture
+def steady(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that a busy machine keeps from answering for some seconds is not lost by it: where no loss is meant."""
+    monkeypatch.setattr(failover, "SILENCE", PATIENCE)
 
 
 class Counted(RedisStore):
@@ -43,7 +54,7 @@ class Linked:
 
     def __init__(self, url: str, mode: str = "automatic", memory: LinkMemory | None = None) -> None:
         self.clock = SystemClock()
-        self.client = Client(target_of(url, timeout=2.0), self.clock)
+        self.client = Client(target_of(url, timeout=ANSWER), self.clock)
         self.store = Counted(self.client, self.clock, fleet="link")
         self.changes: list[LinkChanged] = []
         self.at_once = True
@@ -57,11 +68,11 @@ class Linked:
     def states(self) -> list[str]:
         return [change.state for change in self.changes]
 
-    def reaches(self, state: str, seconds: float) -> None:
-        until(lambda: self.link.state == state, seconds, f"{state} after {self.changes}")
+    def reaches(self, state: str) -> None:
+        until(lambda: self.link.state == state, PATIENCE, f"{state} after {self.changes}")
 
     def hears(self, word: str) -> None:
-        until(lambda: any(word in change.reason for change in self.changes), BACK, f"{word} in {self.changes}")
+        until(lambda: any(word in change.reason for change in self.changes), PATIENCE, f"{word} in {self.changes}")
 
 
 @contextmanager
@@ -75,7 +86,7 @@ def linked(url: str, mode: str = "automatic", memory: LinkMemory | None = None) 
     finally:
         made.link.stop()
         made.store.close()
-        until(lambda: not any(thread.is_alive() for thread in threads), 5, "its threads end")
+        until(lambda: not any(thread.is_alive() for thread in threads), what="its threads end")
 
 
 @pytest.fixture(scope="module")
@@ -94,73 +105,78 @@ FAULTS: dict[str, Callable[[Partition], object]] = {
 }
 
 
-def test_whatever_the_network_does_it_is_lost_in_two_seconds_and_back_when_healed(host: RedisHost) -> None:
+def test_whatever_the_network_does_and_whatever_hangs_it_is_lost_and_back_when_healed(host: RedisHost) -> None:
     with ExitStack() as stack:
         wires = {fault: stack.enter_context(Partition(host.port)) for fault in FAULTS}
         nodes = {fault: stack.enter_context(linked(wire.url)) for fault, wire in wires.items()}
         for node in nodes.values():
-            node.reaches(CONNECTED, BACK)
+            node.reaches(CONNECTED)
         for fault, wire in wires.items():
             FAULTS[fault](wire)
         nodes["half open"].client.disconnect()  # what is connected stays so
         for fault, node in nodes.items():
-            node.reaches(AIRGAPPED, LOST)
-            assert node.link.failovers == 1 and node.link.suspect and node.link.reason, fault
+            node.reaches(AIRGAPPED)
+            assert node.link.failovers and node.link.suspect and node.link.reason, fault
         for wire in wires.values():
             wire.heal()
         for fault, node in nodes.items():
-            node.reaches(CONNECTED, BACK)
-            assert node.states() == [RECOVERING, CONNECTED, AIRGAPPED, RECOVERING, CONNECTED], fault
-            assert not node.link.suspect and node.link.latency and node.link.probed_at
+            node.reaches(CONNECTED)
+            losses = [RECOVERING, CONNECTED, AIRGAPPED] * node.link.failovers
+            assert node.states() == [*losses, RECOVERING, CONNECTED], fault
+            until(lambda node=node: not node.link.suspect, what="a probe was good")  # type: ignore[misc]
+            assert node.link.latency and node.link.probed_at
 
 
+@pytest.mark.usefixtures("steady")
 def test_a_short_hiccup_is_no_loss(host: RedisHost) -> None:
     with Partition(host.port) as wire, linked(wire.url) as node:
-        node.reaches(CONNECTED, BACK)
+        node.reaches(CONNECTED)
         node.client.disconnect()
         node.link.failed(ConnectionError("reset"))
-        until(lambda: not node.link.suspect, BACK, "a probe was good")
+        until(lambda: not node.link.suspect, PATIENCE, "a probe was good")
         assert node.states() == [RECOVERING, CONNECTED]
 
 
 def test_a_redis_that_dies_is_lost_and_one_that_lost_its_data_is_resynced() -> None:
     with redis_host() as host, linked(host.url) as node:
-        node.reaches(CONNECTED, BACK)
+        node.reaches(CONNECTED)
         host.kill()
-        node.reaches(AIRGAPPED, LOST)
+        node.reaches(AIRGAPPED)
         host.start()
         node.link.sync_now("amy")
-        node.reaches(CONNECTED, BACK)
+        node.reaches(CONNECTED)
         before = node.link.round
         host.flush()
         node.hears("emptied or exchanged")
-        until(lambda: node.link.round > before and node.link.state == CONNECTED, BACK, "resynced")
+        until(lambda: node.link.round > before and node.link.state == CONNECTED, PATIENCE, "resynced")
 
 
 def test_a_redis_set_back_to_an_old_snapshot_is_noticed() -> None:
     with redis_host() as host, linked(host.url) as node:
-        node.reaches(CONNECTED, BACK)
+        node.reaches(CONNECTED)
         snapshot = host.save()
         probes = node.store.probes
-        until(lambda: node.store.probes > probes + 2, BACK, "some more probes")
+        until(lambda: node.store.probes > probes + 2, PATIENCE, "some more probes")
         host.restore(snapshot)
-        until(lambda: node.link.round > 1 and node.link.state == CONNECTED, 4 * BACK, "resynced")
+        until(lambda: node.link.round > 1 and node.link.state == CONNECTED, PATIENCE, "resynced")
 
 
+@pytest.mark.usefixtures("steady")
 def test_a_full_redis_is_not_a_lost_one() -> None:
     with redis_host(maxmemory_policy="noeviction") as host, linked(host.url) as node:
-        node.reaches(CONNECTED, BACK)
+        node.reaches(CONNECTED)
         host.cli("CONFIG", "SET", "maxmemory", "1mb")
         with pytest.raises(StoreFull):
             node.store.set_value("k", b"v" * 4096)
         probes = node.store.probes
-        until(lambda: node.store.probes > probes + 5, BACK, "it is asked on")
+        until(lambda: node.store.probes > probes + 5, PATIENCE, "it is asked on")
         assert node.states() == [RECOVERING, CONNECTED] and not node.link.suspect
 
 
+@pytest.mark.usefixtures("steady")
 def test_nothing_is_sent_while_it_is_held_by_hand_also_after_a_restart(host: RedisHost) -> None:
     with linked(host.url) as node:
-        node.reaches(CONNECTED, BACK)
+        node.reaches(CONNECTED)
         node.link.force("amy", "cable work")
         assert (node.link.state, node.changes[-1].by, node.changes[-1].reason) == (AIRGAPPED, "amy", "cable work")
         memory = node.link.memory()
@@ -170,7 +186,7 @@ def test_nothing_is_sent_while_it_is_held_by_hand_also_after_a_restart(host: Red
         assert node.link.probe_once() > 0 and node.store.probes == 0
         assert (node.link.state, node.link.forced, node.link.reason) == (AIRGAPPED, True, "cable work")
         node.link.release("amy")
-        node.reaches(CONNECTED, BACK)
+        node.reaches(CONNECTED)
 
 
 def test_airgap_safe_sends_nothing_before_it_is_released(host: RedisHost) -> None:
@@ -179,12 +195,13 @@ def test_airgap_safe_sends_nothing_before_it_is_released(host: RedisHost) -> Non
             node.link.probe_once()
         assert node.store.probes == 0 and node.link.silent
         node.link.release("amy")
-        node.reaches(CONNECTED, BACK)
+        node.reaches(CONNECTED)
 
 
+@pytest.mark.usefixtures("steady")
 def test_changes_are_told_in_order_and_one_at_a_time_whoever_causes_them(host: RedisHost) -> None:
     with linked(host.url) as node:
-        node.reaches(CONNECTED, BACK)
+        node.reaches(CONNECTED)
         inside, told = threading.Lock(), []
 
         def slow(change: LinkChanged) -> None:
@@ -201,8 +218,8 @@ def test_changes_are_told_in_order_and_one_at_a_time_whoever_causes_them(host: R
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(5)
+                thread.join(60)
         node.link.release("amy")
-        node.reaches(CONNECTED, BACK)
-        until(lambda: told[-1] == (CONNECTED, False), 5, "the last is told last")
+        node.reaches(CONNECTED)
+        until(lambda: told[-1] == (CONNECTED, False), PATIENCE, "the last is told last")
         assert all(before != after or not after[1] for before, after in pairwise(told))

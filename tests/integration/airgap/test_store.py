@@ -303,7 +303,7 @@ def test_the_housekeeping_thread_does_its_duties_by_itself(tmp_path: Path) -> No
     store.rotate_keys()
     until(lambda: len(store.ring.ids) == 1)
     store.close()
-    assert not any(thread.name == "journal-keeper" for thread in threading.enumerate())
+    until(lambda: "journal-keeper" not in [thread.name for thread in threading.enumerate()], what="its thread ends")
 
 
 def test_a_reader_follows_segments_in_order_from_its_mark(tmp_path: Path) -> None:

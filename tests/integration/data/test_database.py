@@ -42,7 +42,7 @@ def test_two_processes_may_open_a_new_database_at_once(url: str, tmp_path: Path)
     code = "import sys; from data import open_database; open_database(sys.argv[1], sys.argv[2]).close()"
     command = [sys.executable, "-W", "error", "-c", code, url, str(tmp_path)]
     children = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(3)]
-    ends = [(child.communicate(timeout=60)[1], child.returncode) for child in children]
+    ends = [(child.communicate(timeout=180)[1], child.returncode) for child in children]
     assert all(code == 0 for _, code in ends), ends
     opened = open_database(url, tmp_path, migrate=False)
     assert revision(opened) == REVISION

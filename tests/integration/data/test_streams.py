@@ -51,9 +51,11 @@ def store(redis_server: RedisHost) -> Iterator[RedisStore]:
 
 
 @contextmanager
-def followed(db: Database, url: str, fleet: str, journal: ListLog | None = None) -> Iterator[StreamFollower]:
-    """A recorder that follows a journal and the streams, on a thread of its own."""
-    client = Client(target_of(url, timeout=0.5), CLOCK)
+def followed(
+    db: Database, url: str, fleet: str, journal: ListLog | None = None, patience: float = 30.0
+) -> Iterator[StreamFollower]:
+    """A recorder that follows a journal and the streams, on a thread of its own; Redis is missed after its patience."""
+    client = Client(target_of(url, timeout=patience), CLOCK)
     streams = StreamFollower(StreamLog(client, fleet, "recorder-test", CLOCK), CLOCK)
     recorder = Recorder(db, journal or ListLog(), CLOCK, streams=streams, fleet=fleet)
     stop = threading.Event()
@@ -64,7 +66,7 @@ def followed(db: Database, url: str, fleet: str, journal: ListLog | None = None)
         yield streams
     finally:
         stop.set()
-        thread.join(5)
+        thread.join(60)
         streams.stop()
         client.close()
     assert not thread.is_alive()
@@ -86,10 +88,10 @@ def test_moves_that_redis_made_become_history(db: Database, store: RedisStore, r
     with followed(db, redis_server.url, store.fleet) as streams:
         store.put([enqueued(CLOCK) for _ in range(20)])
         run(store, 12)
-        until(lambda: states(db) == {"available": 8, "completed": 12}, 10, "history follows")
-        until(lambda: streams.pending == 0 and streams.lag() == 0.0, 10, "Redis is told")
+        until(lambda: states(db) == {"available": 8, "completed": 12}, 60, "history follows")
+        until(lambda: streams.pending == 0 and streams.lag() == 0.0, 60, "Redis is told")
         store.pause("q", True, "eva")
-        until(lambda: queries.pauses(db)["q"].by == "eva" if queries.pauses(db) else False, 10, "the pause is told")
+        until(lambda: queries.pauses(db)["q"].by == "eva" if queries.pauses(db) else False, 60, "the pause is told")
     assert not streams.away and streams.lost == 0
 
 
@@ -100,7 +102,7 @@ def test_what_was_told_while_nobody_followed_is_caught_up_with_once(
         store.put([enqueued(CLOCK) for _ in range(5)])
         run(store, 5)
         with followed(db, redis_server.url, store.fleet):
-            until(lambda done=done: states(db) == {"completed": done}, 10, "history follows")  # type: ignore[misc]
+            until(lambda done=done: states(db) == {"completed": done}, 60, "history follows")  # type: ignore[misc]
     buckets = queries.throughput(db, CLOCK.now() - 600, CLOCK.now() + 60)
     assert (sum(b.enqueued for b in buckets), sum(b.completed for b in buckets)) == (10, 10)
 
@@ -110,19 +112,19 @@ def test_a_redis_that_is_away_does_not_keep_the_journal_from_history(db: Databas
     with redis_host() as host:
         store = redis_store(host.url, CLOCK)
         try:
-            with followed(db, host.url, store.fleet, journal) as streams:
+            with followed(db, host.url, store.fleet, journal, patience=0.5) as streams:
                 store.put([enqueued(CLOCK)])
-                until(lambda: states(db) == {"available": 1}, 10, "the streams are followed")
+                until(lambda: states(db) == {"available": 1}, 60, "the streams are followed")
                 host.freeze()
-                until(lambda: streams.away, 10, "Redis is missed")
+                until(lambda: streams.away, 60, "Redis is missed")
                 journal.add(enqueued(CLOCK))
-                until(lambda: states(db) == {"available": 2}, 10, "the journal goes on")
+                until(lambda: states(db) == {"available": 2}, 60, "the journal goes on")
                 host.thaw()
                 store.put([enqueued(CLOCK)])
-                until(lambda: states(db) == {"available": 3} and not streams.away, 15, "the streams go on")
+                until(lambda: states(db) == {"available": 3} and not streams.away, 60, "the streams go on")
                 host.restart()
                 store.put([enqueued(CLOCK)])
-                until(lambda: states(db) == {"available": 4}, 15, "an empty Redis begins anew")
+                until(lambda: states(db) == {"available": 4}, 60, "an empty Redis begins anew")
         finally:
             store.close()
 
@@ -141,12 +143,12 @@ def test_a_database_that_is_away_loses_nothing_of_the_streams(
 
     with followed(db, redis_server.url, store.fleet):
         store.put([enqueued(CLOCK) for _ in range(3)])
-        until(lambda: states(db) == {"available": 3}, 10, "history follows")
+        until(lambda: states(db) == {"available": 3}, 60, "history follows")
     monkeypatch.setattr(Database, "plain", refuse)
     failing.set()
     store.put([enqueued(CLOCK) for _ in range(3)])
     with followed(db, redis_server.url, store.fleet):
-        until(lambda: states(db) == {"available": 6}, 10, "history follows again")
+        until(lambda: states(db) == {"available": 6}, 60, "history follows again")
     assert not failing.is_set()
 
 
@@ -160,7 +162,7 @@ def node(home: Path, redis: RedisHost, fleet: str) -> Iterator[LinkedStore]:
     assert isinstance(store, LinkedStore)
     store.open()
     try:
-        until(lambda: store.sending, 10, "the link stands")
+        until(lambda: store.sending, 60, "the link stands")
         yield store
     finally:
         store.close()
@@ -180,7 +182,7 @@ def recording(store: LinkedStore, db_home: Path) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
     assert code == [0]
 
 
@@ -203,9 +205,9 @@ def test_a_console_tells_of_jobs_that_one_node_accepted_and_another_ran(
         parts.enter_context(recording(here, tmp_path / "history"))
         for accepts, runs in ((here, there), (there, here)):
             accepts.put([enqueued(CLOCK) for _ in range(10)])
-            until(lambda runs=runs: complete(runs), 10, "the other node has them")  # type: ignore[misc]
-        until(lambda: states(db) == {"completed": 20}, 20, "history follows")
-        until(lambda: '"pending":0' in capfd.readouterr().out, 10, "the recorder tells how far it is")
+            until(lambda runs=runs: complete(runs), 60, "the other node has them")  # type: ignore[misc]
+        until(lambda: states(db) == {"completed": 20}, 60, "history follows")
+        until(lambda: '"pending":0' in capfd.readouterr().out, 60, "the recorder tells how far it is")
     buckets = queries.throughput(db, CLOCK.now() - 600, CLOCK.now() + 60)
     assert (sum(b.enqueued for b in buckets), sum(b.completed for b in buckets)) == (20, 20)
 

@@ -55,15 +55,16 @@ def test_a_running_thread_is_asked_to_stop_and_does(engine: Engine) -> None:
 
 
 def test_a_thread_that_does_not_listen_ends_as_it_likes(engine: Engine) -> None:
-    go = threading.Event()
+    going, go = threading.Event(), threading.Event()
 
     @engine.queue("q").task(name="t.deaf")
     def deaf() -> str:
+        going.set()
         assert go.wait(PATIENCE)
         return "done"
 
     job = deaf.enqueue()
-    until(lambda: job.state == "running")
+    assert going.wait(PATIENCE)
     job.cancel()
     until(lambda: view_of(job).cancelling)
     go.set()
@@ -71,17 +72,18 @@ def test_a_thread_that_does_not_listen_ends_as_it_likes(engine: Engine) -> None:
 
 
 def test_a_running_coroutine_is_cancelled(engine: Engine) -> None:
-    cleaned = threading.Event()
+    going, cleaned = threading.Event(), threading.Event()
 
     @engine.queue("q").task(name="t.async", max_attempts=3)
     async def linger() -> None:
         try:
+            going.set()
             await asyncio.sleep(600)
         finally:
             cleaned.set()
 
     job = linger.enqueue()
-    until(lambda: engine.load().busy)
+    assert going.wait(PATIENCE)
     job.cancel()
     assert ended(job).state == "cancelled"
     assert cleaned.wait(PATIENCE)
@@ -209,7 +211,7 @@ def test_interrupting_tasks_in_the_middle_of_an_enqueue_tears_nothing(make: Star
     for job in [parent.enqueue(priority="critical") for _ in range(60)]:
         with pytest.raises(JobFailed, match="AttemptTimeout"):
             job.result(PATIENCE)
-    wait_for_jobs(engine, timeout=60)
+    wait_for_jobs(engine, timeout=120)
     assert {view.state for view in engine.views(made).values()} == {"completed"}
     assert child.enqueue(7).result(PATIENCE) == 7
 
@@ -226,7 +228,7 @@ def test_a_job_that_kills_its_process_three_times_is_poison_and_no_error_is_coun
     job = task.enqueue()  # type: ignore[attr-defined]
     view = ended(job)
     assert (view.state, view.crashes, view.reason) == ("dead", 3, ev.POISON)
-    until(lambda: isinstance(seen[-1], ev.JobDied))
+    until(lambda: any(isinstance(event, ev.JobDied) for event in seen))
     kinds = [type(event) for event in seen if isinstance(event, ev.AttemptEnded)]
     assert kinds == [ev.JobRescued, ev.JobRescued, ev.JobDied]
     assert view.failure is not None and "the job's process ended with" in view.failure.message

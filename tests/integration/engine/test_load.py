@@ -14,6 +14,7 @@ from engine.kernel import events as ev
 from engine.kernel.clock import SystemClock
 from engine.storage.memory import MemoryStore
 from engine.testing import FaultyStore, wait_for_jobs
+from engine.workers import feeder
 from tests.integration.engine.conftest import Start
 from tests.integration.engine.test_outcomes import PATIENCE, view_of
 from tests.support.journals import events_of
@@ -51,7 +52,7 @@ def test_all_workers_work_and_no_more(make: Start) -> None:
 
     engine.start()
     engine.enqueue_many([work.job() for _ in range(40)])
-    until(lambda: gauge.inside == 8, 5, "eight jobs run at once")
+    until(lambda: gauge.inside == 8, what="eight jobs run at once")
     load = engine.load()
     assert (load.slots, load.busy, len({job.worker for job in load.running})) == (8, 8, 8)
     go.set()
@@ -62,9 +63,15 @@ def test_all_workers_work_and_no_more(make: Start) -> None:
 def test_the_concurrency_of_a_queue_holds_and_is_used(make: Start) -> None:
     engine = make(workers=8)
     gauges = {"two": Gauge(), "free": Gauge()}
+    #: how many of each wait until they are that many, and that they were
+    crowds = {"two": (2, threading.Event()), "free": (3, threading.Event())}
 
     def work(name: str) -> None:
+        size, together = crowds[name]
         with gauges[name]:
+            if gauges[name].most >= size:
+                together.set()
+            assert together.wait(PATIENCE)
             threading.Event().wait(0.002)
 
     limited = engine.queue("two", concurrency=2).task(name="t.limited")(work)
@@ -76,7 +83,10 @@ def test_the_concurrency_of_a_queue_holds_and_is_used(make: Start) -> None:
     assert gauges["free"].most > 2
 
 
-def test_jobs_of_a_queue_that_runs_one_at_a_time_follow_each_other_at_once(engine: Engine) -> None:
+def test_jobs_of_a_queue_that_runs_one_at_a_time_follow_each_other_at_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeder, "IDLE_WAIT", 10.0)
     ran: list[float] = []
 
     @engine.queue("one", concurrency=1).task(name="t.work")
@@ -84,9 +94,9 @@ def test_jobs_of_a_queue_that_runs_one_at_a_time_follow_each_other_at_once(engin
         ran.append(clock.monotonic())
 
     engine.enqueue_many([work.job() for _ in range(40)])
-    wait_for_jobs(engine, timeout=PATIENCE)
+    wait_for_jobs(engine, timeout=120)
     gaps = sorted(later - earlier for earlier, later in pairwise(ran))
-    assert gaps[len(gaps) // 2] < 0.05, "the end of a job lets the next one go"
+    assert gaps[len(gaps) // 2] < 0.5, "the end of a job lets the next one go, not a worker that looks around"
 
 
 def test_a_rate_limit_holds_under_load(make: Start) -> None:
@@ -98,10 +108,11 @@ def test_a_rate_limit_holds_under_load(make: Start) -> None:
         began.append(clock.monotonic())
 
     engine.start()
+    before = clock.monotonic()
     engine.enqueue_many([work.job() for _ in range(25)])
     wait_for_jobs(engine, timeout=PATIENCE)
     assert len(began) == 25
-    assert began[-1] - began[0] > 1.2, "ten at once, the others one by one"
+    assert max(began) - before > 1.2, "ten at once, the others one by one"
 
 
 def test_tenants_share_the_workers(make: Start) -> None:
@@ -155,6 +166,12 @@ def test_short_jobs_that_were_claimed_with_a_long_one_do_not_wait_for_it(make: S
     long.result(PATIENCE)
 
 
+def known_to_be_short(engine: Any) -> None:
+    """Jobs are claimed many at a time from now on."""
+    for _ in range(300):
+        engine._feeder.took(0.0)
+
+
 def test_a_hoard_is_handed_back_when_every_worker_is_busy(make: Start) -> None:
     engine = make(workers=1)
     go = threading.Event()
@@ -163,9 +180,7 @@ def test_a_hoard_is_handed_back_when_every_worker_is_busy(make: Start) -> None:
     def work(long: bool) -> None:
         assert not long or go.wait(PATIENCE)
 
-    inside: Any = engine
-    for _ in range(300):
-        inside._feeder.took(0.0)  # jobs are known to be short, and are claimed many at a time
+    known_to_be_short(engine)
     seen = events_of(engine.bus)
     engine.start()
     long, *short = engine.enqueue_many([work.job(number == 0) for number in range(20)])
@@ -180,14 +195,38 @@ def test_a_hoard_is_handed_back_when_every_worker_is_busy(make: Start) -> None:
     assert {view_of(job).attempt for job in short} == {1}, "a job that never began used up no attempt"
 
 
+def test_a_job_of_a_hoard_that_was_cancelled_does_not_come_back_with_it(make: Start) -> None:
+    engine = make(workers=1)
+    going, go = threading.Event(), threading.Event()
+    ran: list[int] = []
+
+    @engine.queue("q").task(name="t.work")
+    def work(number: int) -> None:
+        ran.append(number)
+        going.set()
+        assert go.wait(PATIENCE)
+
+    known_to_be_short(engine)
+    engine.start()
+    long, other, unwanted = engine.enqueue_many([work.job(number) for number in range(3)])
+    assert going.wait(PATIENCE)
+    unwanted.cancel()
+    until(lambda: other.state == "available", what="the hoard goes back")
+    assert unwanted.state == "cancelled"
+    go.set()
+    assert [job.result(PATIENCE) for job in (long, other)] == [None] * 2
+    assert ran == [0, 1]
+
+
 def test_a_task_that_hogs_the_interpreter_neither_starves_others_nor_loses_its_lease(make: Start) -> None:
     engine = make(workers=4)
     seen = events_of(engine.bus)
+    go = threading.Event()
 
     @engine.queue("q").task(name="t.hog")
     def hog(seconds: float) -> int:
         until_then, turns = clock.monotonic() + seconds, 0
-        while clock.monotonic() < until_then:
+        while clock.monotonic() < until_then or not go.is_set():
             turns += 1
         return turns
 
@@ -198,10 +237,9 @@ def test_a_task_that_hogs_the_interpreter_neither_starves_others_nor_loses_its_l
     engine.start()
     hogs = [hog.enqueue(5.5), hog.enqueue(5.5)]
     until(lambda: engine.load().busy >= 2)
-    before = clock.monotonic()
     for _ in range(10):
         quick.enqueue().result(PATIENCE)
-    assert clock.monotonic() - before < 5
+    go.set()
     for job in hogs:
         assert job.result(PATIENCE) > 0
     assert not [event for event in seen if isinstance(event, ev.JobRescued)]
@@ -228,8 +266,8 @@ def test_jobs_enqueued_by_sixteen_threads_while_they_are_worked_off_run_exactly_
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
-    wait_for_jobs(engine, timeout=PATIENCE)
+        thread.join()
+    wait_for_jobs(engine, timeout=120)
     assert len(ran) == 3_200 and set(ran.values()) == {1}
 
 
@@ -246,7 +284,7 @@ def test_nothing_is_left_behind_by_a_hundred_thousand_jobs(make: Start) -> None:
         wait_for_jobs(engine, timeout=120)
     inside: Any = engine
     fold, runner, finisher = inside.store.fold, inside._runner, inside._pool.finisher
-    until(lambda: not fold.leases)
+    until(lambda: not fold.leases and not runner.running)
     assert (len(fold.jobs), len(fold.progress), len(fold.unique), len(fold.requests)) == (0, 0, 0, 0)
     assert (len(fold.ended), len(fold.queue("q").order)) == (100, 0)
     assert (len(runner.running), len(runner._deadlines), len(inside._feeder.ready)) == (0, 0, 0)

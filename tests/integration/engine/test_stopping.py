@@ -48,7 +48,7 @@ def test_unfinished_jobs_of_every_kind_are_handed_back_without_an_error_and_run_
         @queue.task(name="t.c", max_attempts=1)
         def in_c() -> str:
             started.append("c")
-            sleep_in_c(0 if quick else 20)
+            sleep_in_c(0 if quick else 60)
             return "c"
 
         @queue.task(name="t.loop", max_attempts=1)
@@ -65,8 +65,8 @@ def test_unfinished_jobs_of_every_kind_are_handed_back_without_an_error_and_run_
     jobs = [task.enqueue() for task in tasks] + [works.linger.enqueue()]
     until(lambda: len(started) == 3 and view_of(jobs[-1]).progress, PATIENCE)
     before = clock.monotonic()
-    first.stop()
-    assert clock.monotonic() - before < 5
+    first.stop(timeout=9)
+    assert clock.monotonic() - before < 45
     ends = [event for event in seen if isinstance(event, ev.AttemptEnded)]
     assert [type(event) for event in ends] == [ev.JobReleased] * 4
     assert all(event.failure is None and event.started_at for event in ends)
@@ -92,7 +92,7 @@ def test_a_job_that_ends_within_the_grace_is_not_cut_off(make: Start) -> None:
     engine.start()
     job = short.enqueue()
     assert going.wait(PATIENCE)
-    engine.stop()
+    engine.stop(timeout=60)
     assert view_of(job).state == "completed"
 
 
@@ -108,7 +108,7 @@ def test_a_task_may_stop_its_own_engine_and_is_handed_back(make: Start) -> None:
 
     engine.start()
     job = stop.enqueue()
-    until(lambda: engine._ended.is_set(), 6, "it stopped")
+    until(lambda: engine._ended.is_set(), what="it stopped")
     again = True
     other = make(home=True)
     other.add(stop)
@@ -161,7 +161,7 @@ def test_a_stop_does_not_wait_for_a_store_that_cannot_write(make: Start) -> None
     go.set()
     before = clock.monotonic()
     engine.stop(timeout=2)
-    assert clock.monotonic() - before < 4
+    assert clock.monotonic() - before < PATIENCE
 
 
 def test_a_stop_does_not_wait_for_a_disk_that_is_full(make: Start) -> None:
@@ -190,7 +190,7 @@ def test_a_stop_does_not_wait_for_a_disk_that_is_full(make: Start) -> None:
         work.enqueue()
     before = clock.monotonic()
     engine.stop()
-    assert clock.monotonic() - before < 6
+    assert clock.monotonic() - before < PATIENCE
     shelf.add = true_add
 
     again = make(home=True)
@@ -339,7 +339,7 @@ def test_a_job_whose_task_is_gone_waits_visibly_and_runs_when_it_is_there_again(
     again = make(home=True)
     again.queue("q").task(name="t.gone")(_answer)
     again.start()
-    assert again.job(job.id).result(5) == 42
+    assert again.job(job.id).result(PATIENCE) == 42
     assert view_of(again.job(job.id)).attempt == 1, "waiting for a task is no attempt"
 
 

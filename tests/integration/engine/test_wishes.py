@@ -92,6 +92,6 @@ def test_a_queue_is_set_faster_while_it_works(make: Start) -> None:
     why = engine.why_waiting(view_of(next(job for job in jobs if job.state == "available")))
     assert why is not None and why.reason == "concurrency"
     engine.queue("q", concurrency=3)
-    until(lambda: engine.load().busy == 3, 5)
+    until(lambda: engine.load().busy == 3)
     go.set()
     assert {ended(job).state for job in jobs} == {"completed"}

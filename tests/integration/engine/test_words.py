@@ -9,6 +9,7 @@ import pytest
 from engine import Context, Engine
 from engine.kernel import events as ev
 from engine.kernel.errors import JobFailed
+from engine.workers import finisher
 from tests.integration.engine import works
 from tests.integration.engine.test_outcomes import PATIENCE, view_of
 from tests.support.journals import events_of
@@ -33,11 +34,11 @@ def test_progress_and_lines_are_seen_while_it_runs(engine: Engine) -> None:
         assert go.wait(PATIENCE)
 
     job = talk.enqueue()
-    until(lambda: view_of(job).progress == 0.5, 5)
+    until(lambda: view_of(job).progress == 0.5)
     assert (view_of(job).state, view_of(job).progress_message) == ("running", "half")
-    assert view_of(job).started_at > 0
-    until(lambda: [event for event in seen if isinstance(event, ev.JobLogged)], 5)
-    [output] = [event for event in seen if isinstance(event, ev.JobOutput)]
+    until(lambda: view_of(job).started_at > 0)
+    until(lambda: [event for event in seen if isinstance(event, ev.JobLogged)])
+    [output] = until(lambda: [event for event in seen if isinstance(event, ev.JobOutput)])
     assert (output.name, output.value) == ("rows", b"[1,2]")
     go.set()
     job.result(PATIENCE)
@@ -101,22 +102,27 @@ def test_a_process_speaks_too(engine: Engine) -> None:
     assert lines == ["decided go"]
 
 
-def test_of_a_short_attempt_no_start_is_written_and_of_a_long_one_it_is(engine: Engine) -> None:
+def test_of_a_short_attempt_no_start_is_written_and_of_a_long_one_it_is(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = events_of(engine.bus)
-    go = threading.Event()
+    go, pause = threading.Event(), threading.Event()
 
     @engine.queue("q").task(name="t.brief")
     def brief() -> None:
         return None
 
-    engine.enqueue_many([brief.job() for _ in range(50)])
-    all_told(seen, 50)
+    with monkeypatch.context() as patience:
+        patience.setattr(finisher, "STARTS_AFTER", 5.0)
+        engine.enqueue_many([brief.job() for _ in range(50)])
+        all_told(seen, 50)
     assert len([event for event in seen if isinstance(event, ev.JobStarted)]) < 10
     seen.clear()
 
     @engine.queue("q").task(name="t.long")
     def long() -> None:
         assert go.wait(PATIENCE)
+        pause.wait(finisher.STARTS_AFTER)
 
     job = long.enqueue()
     until(lambda: [event for event in seen if isinstance(event, ev.JobStarted)])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from engine import Engine, Settings
+from engine.fleet import remote, roster
 from engine.fleet.remote import RemoteFleet
 from engine.kernel.clock import SystemClock
 from engine.storage.memory import MemoryStore
@@ -17,6 +18,8 @@ from engine.storage.redis.connect import target_of
 from tests.support.redis_hosts import RedisHost
 
 Join = Callable[..., Engine]
+#: seconds that Redis, and a farewell, may take: more than a busy machine keeps anyone standing still
+ANSWER = 20.0
 
 
 class FleetStore(MemoryStore):
@@ -35,6 +38,14 @@ class FleetStore(MemoryStore):
 
 
 @pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A heartbeat, a look, a farewell or an answer to a ping that a busy machine delays is not given up."""
+    for name in ("BEAT_TIMEOUT", "GOODBYE_TIMEOUT", "STOP_SECONDS", "PING_SECONDS"):
+        monkeypatch.setattr(remote, name, ANSWER)
+    monkeypatch.setattr(roster, "LIST_TIMEOUT", ANSWER)
+
+
+@pytest.fixture
 def fleet() -> str:
     """A fleet of this test's own."""
     return f"f{secrets.token_hex(4)}"
@@ -48,11 +59,13 @@ def url(redis_server: RedisHost) -> str:
 
 @pytest.fixture
 def join(url: str, fleet: str) -> Iterator[Join]:
-    """Makes agents; ``id`` makes one that was there before."""
+    """Makes agents; ``id`` makes one that was there before, ``timeout`` is how long its Redis may take."""
     made: list[Engine] = []
 
-    def join(*, start: bool = True, id: str = "", at: str = "", name: str = "", **settings: Any) -> Engine:
-        store = FleetStore(Client(target_of(at or url, timeout=1.0)), name or fleet)
+    def join(
+        *, start: bool = True, id: str = "", at: str = "", name: str = "", timeout: float = ANSWER, **settings: Any
+    ) -> Engine:
+        store = FleetStore(Client(target_of(at or url, timeout=timeout)), name or fleet)
         engine = Engine(Settings(fleet=name or fleet, **({"workers": 2} | settings)), store=store)
         if id:
             engine.agent = id

@@ -14,7 +14,7 @@ from engine.storage.base import Want
 from engine.storage.redis.client import Client
 from engine.storage.redis.connect import target_of
 from engine.storage.redis.store import RedisStore
-from tests.integration.fleet.conftest import Join
+from tests.integration.fleet.conftest import ANSWER, Join
 from tests.support.redis_hosts import RedisCluster, RedisHost
 from tests.support.stores import enqueued
 from tests.support.waiting import until
@@ -22,6 +22,7 @@ from tests.support.waiting import until
 Kind = tuple[frozenset[str], frozenset[str] | None]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_agents_on_a_cluster_see_each_other_obey_and_hear(join: Join, redis_cluster: RedisCluster) -> None:
     one, other = join(at=redis_cluster.url), join(at=redis_cluster.url)
     until(lambda: len(one.fleet.agents()) == 2, what="both are listed")
@@ -48,11 +49,11 @@ def test_who_may_run_a_job_is_woken_for_it_though_others_wait_longer(
     with ExitStack() as stack:
 
         def waiting(name: str, kind: Kind) -> tuple[RedisStore, threading.Thread]:
-            store = RedisStore(Client(target_of(redis_server.url)), clock, Bus(), fleet=fleet)
+            store = RedisStore(Client(target_of(redis_server.url, timeout=ANSWER)), clock, Bus(), fleet=fleet)
             store.open()
             stack.enter_context(closing(store))
             store.claim(Want({"q": 10}, name, 10, *kind))
-            thread = threading.Thread(target=lambda: store.wait(20) and woken.append(name), name=name)
+            thread = threading.Thread(target=lambda: store.wait(120) and woken.append(name), name=name)
             thread.start()
             return store, thread
 
@@ -65,7 +66,7 @@ def test_who_may_run_a_job_is_woken_for_it_though_others_wait_longer(
         assert store.claim(Want({"q": 10}, "fit", 10, *fit)) is not None
         others.wake()
         for thread in (first, second):
-            thread.join(10)
+            thread.join(120)
 
 
 def blocked(server: RedisHost) -> int:

@@ -64,11 +64,12 @@ def entrust(started: Launched) -> None:
 def use_secrets(started: Launched) -> None:
     """Sign in, be refused, and sign a webhook."""
     token = SECRETS["HOLDFAST_ADMIN_TOKEN"]
-    assert httpx.post(f"{started.url}/login", data={"token": token}).status_code == 303
-    assert httpx.get(f"{started.url}/v1/jobs", headers={"Authorization": f"Bearer {token}x"}).status_code == 401
+    assert httpx.post(f"{started.url}/login", data={"token": token}, timeout=60).status_code == 303
+    wrong = {"Authorization": f"Bearer {token}x"}
+    assert httpx.get(f"{started.url}/v1/jobs", headers=wrong, timeout=60).status_code == 401
     with site(answer(200)) as there:
         enqueue(started, "webhooks.deliver", args={"url": there.url(), "body": {"n": 1}})
-        until(lambda: there.received, 30, "the delivery")
+        until(lambda: there.received, 60, "the delivery")
         assert "webhook-signature" in there.received[0].headers
 
 
@@ -83,9 +84,8 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         started.stop(signal.SIGKILL)
     with launched(home, *TASKS, env=SETTINGS | SECRETS) as again:
         with again.client as client:
-            assert client.get("/v1/jobs", params={"state": "scheduled"}).json()["jobs"], (
-                "the waiting job is still there"
-            )
+            waiting = {"state": "scheduled"}
+            until(lambda: client.get("/v1/jobs", params=waiting).json()["jobs"], 60, "the waiting job is still there")
         assert again.stop() == 0
     yield home
 

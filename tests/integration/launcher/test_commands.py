@@ -49,7 +49,7 @@ def test_a_job_is_listed_shown_and_cancelled(console: Launched) -> None:
     )
     assert code == 0
     id = id.strip()
-    assert id in asked(console, "jobs", "list", "state:scheduled")[1]
+    until(lambda: id in asked(console, "jobs", "list", "state:scheduled")[1], 60, "history has the job")
     shown = asked(console, "jobs", "show", id)[1]
     assert "waiting" in shown
     assert '{"a": 1, "b": 1}' in shown
@@ -60,10 +60,17 @@ def test_a_job_is_listed_shown_and_cancelled(console: Launched) -> None:
 def test_all_that_match_are_retried_and_deleted(console: Launched) -> None:
     for _ in range(3):
         asked(console, "enqueue", "launched.fail", "--args", '{"message": "again"}', "--queue", "bulk", "--wait")
+
+    def died(attempts: int) -> bool:
+        """Whether history knows that all three died after so many attempts."""
+        jobs = answered(console, "jobs", "list", "state:dead", "queue:bulk")["jobs"]
+        return [job["attempt"] for job in jobs if job["state"] == "dead"] == [attempts] * 3
+
+    until(lambda: died(1), 60, "all have died")
     assert asked(console, "jobs", "retry", "--where", "state:dead queue:bulk")[0] == 0
-    until(lambda: len(answered(console, "jobs", "list", "state:dead", "queue:bulk")["jobs"]) == 3)
+    until(lambda: died(2), 60, "all have died once more")
     assert answered(console, "jobs", "delete", "--where", "state:dead queue:bulk")["done"] == 3
-    until(lambda: not answered(console, "jobs", "list", "queue:bulk")["jobs"])
+    until(lambda: not answered(console, "jobs", "list", "queue:bulk")["jobs"], 60, "history forgets them")
 
 
 def test_one_wrong_id_among_several_does_not_stop_the_others(console: Launched) -> None:

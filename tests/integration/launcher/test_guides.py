@@ -44,7 +44,7 @@ def test_the_calls_of_the_api_guide_work_one_after_the_other(tmp_path: Path) -> 
             ),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert '"field":"args.pth"' in done.stdout and "event: end" in done.stdout and "completed\n" in done.stdout
@@ -66,7 +66,7 @@ def program(name: str, *argv: str | Path, **env: str) -> subprocess.CompletedPro
     """Run a program of the operating guide, as told there: from the folder of run.py."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", snippet("operating.md", name), *map(str, argv)],
-        cwd=ROOT, env=environment(**env), capture_output=True, text=True, timeout=60,
+        cwd=ROOT, env=environment(**env), capture_output=True, text=True, timeout=180,
     )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_the_unit_is_one_that_systemd_understands(tmp_path: Path) -> None:
     assert found
     unit = tmp_path / "holdfast.service"
     unit.write_text(found[1].replace("/opt/holdfast/run.py", str(ROOT / "run.py")))
-    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=180)
     complaints = [line for line in done.stderr.splitlines() if "holdfast.service" in line]
     assert not complaints
 

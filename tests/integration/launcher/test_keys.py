@@ -139,7 +139,7 @@ def test_at_a_terminal_the_new_passphrase_is_asked_for_twice_and_not_shown(
         while more := os.read(master, 1024):
             said += more
     except OSError:
-        until(lambda: asked.poll() is not None, 20, "the command ends")
+        until(lambda: asked.poll() is not None, 60, "the command ends")
     os.close(master)
-    assert asked.wait(20) == code, said
+    assert asked.wait(60) == code, said
     assert WORDS.encode() not in said and (keys_only / "keys" / "master.key").exists() == (code != 0)

@@ -40,7 +40,7 @@ def test_the_first_task_runs_as_told(tmp_path: Path) -> None:
     try:
         Launched(tmp_path / "home", process).wait_until_ready()
         said = [
-            subprocess.run(typed(line, "--home", home), capture_output=True, text=True, env=environment(), timeout=60)
+            subprocess.run(typed(line, "--home", home), capture_output=True, text=True, env=environment(), timeout=180)
             for line in enqueuing
         ]
         assert [done.returncode for done in said] == [0, 0], [done.stderr for done in said]
@@ -55,7 +55,7 @@ def test_the_engine_alone_does_the_same(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(PYTHON[0])
     (tmp_path / "program.py").write_text(PYTHON[1])
     done = subprocess.run(
-        [sys.executable, "program.py"], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60
+        [sys.executable, "program.py"], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=180
     )
     assert (done.returncode, done.stdout) == (0, "250 ok\n"), done.stderr
 

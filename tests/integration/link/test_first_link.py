@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from airgap.storage import JournalStore
 from engine.kernel import events as ev
 from engine.kernel.bus import Bus
@@ -16,6 +18,7 @@ from tests.support.nodes import ROOM, node
 from tests.support.redis_hosts import RedisHost
 
 CLOCK = SystemClock()
+pytestmark = pytest.mark.usefixtures("steady")
 
 
 def alone(home: Path) -> JournalStore:

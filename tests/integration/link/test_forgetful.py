@@ -8,14 +8,20 @@ import pytest
 
 from airgap.shipping import Regressed
 from engine.kernel.errors import Unreachable
-from tests.support.nodes import Node
+from tests.support.nodes import PATIENCE, Node
 from tests.support.redis_hosts import RedisHost
+
+
+def stop_keeper(node: Node) -> None:
+    """Let nothing be done but what the test does."""
+    node.store._keeper.stop()
+    node.store._keeper._thread.join(PATIENCE)
 
 
 def test_a_look_after_a_failed_shipment_finds_that_redis_was_emptied(here: Node, redis: RedisHost) -> None:
     here.put()
     here.level()
-    here.store._keeper.stop()
+    stop_keeper(here)
     redis.flush()
     here.put()  # finds a gap; where Redis stands is not known from now on
     with pytest.raises(Regressed):
@@ -29,7 +35,7 @@ def test_events_that_redis_had_and_lost_are_not_passed_over_after_a_call_that_wa
     here.level()
     snapshot = redis.save()
     here.put()
-    here.store._keeper.stop()
+    stop_keeper(here)
     redis.restore(snapshot)
     here.store.resync._theirs = None  # as an unanswered call leaves it
     here.put()

@@ -12,9 +12,11 @@ from airgap import linkkeeper, releasing
 from airgap.releasing import SPARE, Releasing
 from airgap.shipping import Ledger
 from engine.kernel.job import JobState
-from tests.support.nodes import Node, node
+from tests.support.nodes import PATIENCE, Node, node
 from tests.support.redis_hosts import RedisHost
 from tests.support.waiting import until
+
+pytestmark = pytest.mark.usefixtures("steady")
 
 
 def floor(node: Node) -> int:
@@ -33,13 +35,14 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("eager")
 def test_a_job_far_ahead_outlives_its_segment_and_an_emptied_redis(tmp_path: Path, redis: RedisHost) -> None:
     with node(tmp_path / "home", redis.url, journal_retention=0.0) as here:
+        here.joined()
         ahead = here.put(run_at=here.clock.now() + 3_600)
         done = here.put()
         written = here.store.local.journal.standing.event
         here.complete(here.claim_some())
-        until(lambda: floor(here) > written, 15, "the segments of both jobs were released")
+        until(lambda: floor(here) > written, PATIENCE, "the segments of both jobs were released")
         redis.flush()
-        until(lambda: here.state(ahead) == JobState.SCHEDULED, 15, "the job is back")
+        until(lambda: here.state(ahead) == JobState.SCHEDULED, PATIENCE, "the job is back")
         here.level()
         assert here.claim() is None, "what was done is not done again"
         assert here.state(done) in (None, JobState.COMPLETED)
@@ -48,7 +51,7 @@ def test_a_job_far_ahead_outlives_its_segment_and_an_emptied_redis(tmp_path: Pat
 @pytest.mark.usefixtures("eager")
 def test_nothing_is_released_that_redis_has_not_got(tmp_path: Path, redis: RedisHost) -> None:
     with node(tmp_path / "home", redis.url, journal_retention=0.0) as here:
-        here.put()
+        here.joined().put()
         here.store.force("test")
         before = here.store.resync.ledger.event
         ids = [here.put() for _ in range(20)]
@@ -67,15 +70,15 @@ def test_a_home_at_rest_writes_nothing_however_much_waits(
         for _ in range(SPARE + 1):
             here.put(run_at=here.clock.now() + 3_600)
         written = here.store.local.journal.standing.event
-        until(lambda: floor(here) >= written, 15, "the segments were released")
+        until(lambda: floor(here) >= written, PATIENCE, "the segments were released")
         here.level()
 
         def rests() -> bool:
             before, looked = here.store.local.journal.standing.event, len(looks)
-            until(lambda: len(looks) > looked + 8, 15, "it was looked at the segments again")
+            until(lambda: len(looks) > looked + 8, PATIENCE, "it was looked at the segments again")
             return here.store.local.journal.standing.event == before
 
-        until(rests, 30, "nothing more is written")
+        until(rests, 2 * PATIENCE, "nothing more is written")
 
 
 def count_calls(monkeypatch: pytest.MonkeyPatch, of: type, name: str) -> list[str]:

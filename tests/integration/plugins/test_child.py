@@ -20,7 +20,7 @@ from tests.support.waiting import until
 
 
 def run(
-    name: str, seconds: float = 20.0, check: Any = lambda: None, steps: list[Any] | None = None, **request: Any
+    name: str, seconds: float = 120.0, check: Any = lambda: None, steps: list[Any] | None = None, **request: Any
 ) -> Any:
     heard = steps if steps is not None else []
     work = child.Work(f"tests.support.works:{name}", request, Limits(memory_mb=200, cpu_seconds=2), seconds)
@@ -96,7 +96,7 @@ def test_a_child_ends_with_its_parent_even_if_that_is_killed() -> None:
     finally:
         parent.kill()
         parent.communicate()
-    until(lambda: not _alive(pid), 5, "the child is gone")
+    until(lambda: not _alive(pid), 60, "the child is gone")
 
 
 def _alive(pid: int) -> bool:

@@ -194,7 +194,7 @@ def test_a_document_that_takes_too_much_processor_time_is_given_up(tmp_path: Pat
     from plugins import child
     from plugins.manifest import Limits
 
-    work = child.Work("tests.support.works:spin", {}, Limits(memory_mb=256, cpu_seconds=1), 30)
+    work = child.Work("tests.support.works:spin", {}, Limits(memory_mb=256, cpu_seconds=1), 120)
     with open(os.devnull, "rb") as nothing, pytest.raises(Discard, match="more than 1 s of CPU"):
         child.run(work, nothing, SystemClock(), lambda value, message: None, lambda: None)
 

@@ -66,9 +66,9 @@ def test_a_large_document_is_stopped_at_a_wish_long_before_its_end(engine: Engin
     page = [f"heading {number}" for number in range(120)]
     (tmp_path / "inbox" / "large.pdf").write_bytes(pdf([page] * 2_000))
     handle = engine.enqueue("documents.extract", {"path": "large.pdf"})
-    until(lambda: (view := handle.view()) and view.progress, 30, "the first progress")
+    until(lambda: (view := handle.view()) and view.progress, 60, "the first progress")
     handle.cancel()
-    until(lambda: (view := handle.view()) and view.state is JobState.CANCELLED, 10, "cancelled")
+    until(lambda: (view := handle.view()) and view.state is JobState.CANCELLED, 60, "cancelled")
     view = handle.view()
     assert view is not None and (view.progress or 0) < 0.9
 
@@ -80,7 +80,7 @@ def test_an_engine_that_stops_does_not_wait_for_a_delivery_that_hangs(tmp_path: 
     with site(silence) as there:
         engine.start()
         engine.enqueue("webhooks.deliver", {"url": there.url()})
-        until(lambda: there.received, 10)
+        until(lambda: there.received, 60)
         before = engine.clock.monotonic()
         engine.stop()
-        assert engine.clock.monotonic() - before < 8
+        assert engine.clock.monotonic() - before < 20, "it hangs for thirty seconds"

@@ -18,11 +18,12 @@ from engine.kernel.clock import FakeClock
 from engine.kernel.events import Event, JobCompleted, JobDied, JobEnqueued
 from engine.storage.base import Stretch
 from engine.storage.memory import MemoryStore
-from plugins.housekeeping import NEXT_LOOK, Housekeeping
+from plugins.housekeeping import FIRST_LOOK, NEXT_LOOK, Housekeeping
 from plugins.loader import load_catalog
 from plugins.services import House
 from tests.support.plugins import configure, functions
 from tests.support.tasks import Heard, context
+from tests.support.waiting import until
 
 DAY = 86_400.0
 
@@ -155,4 +156,4 @@ def test_after_pruning_there_is_nothing_old_left(tmp_path: Path, database: Datab
 def test_housekeeping_ends_at_once_when_the_house_stops(engine: Engine, database: Database) -> None:
     with Housekeeping(engine, database).running():
         assert "housekeeping" in {thread.name for thread in threading.enumerate()}
-    assert "housekeeping" not in {thread.name for thread in threading.enumerate()}
+    until(lambda: "housekeeping" not in {thread.name for thread in threading.enumerate()}, FIRST_LOOK / 2, "it ends")

@@ -28,7 +28,7 @@ def home(tmp_path: Path) -> Path:
     file = secrets / "webhooks.toml"
     file.write_text('shop = "whsec_c2VjcmV0LXNlY3JldA=="\n')
     file.chmod(0o600)
-    configure(tmp_path, "webhooks", "max_answer = 1000\n")
+    configure(tmp_path, "webhooks", "max_answer = 1000\nconnect_seconds = 30.0\n")
     return tmp_path
 
 
@@ -205,7 +205,7 @@ def test_over_tls_the_certificate_must_fit_the_name_and_be_trusted(
     with site(tls=tls) as there:
         with pytest.raises(DeliveryFailed, match="certificate verify failed"):
             deliver(home, there.url(host="hooks.example"))
-        configure(home, "webhooks", f'ca_file = "{certificate}"\n')
+        configure(home, "webhooks", f'ca_file = "{certificate}"\nconnect_seconds = 30.0\n')
         with pytest.raises(DeliveryFailed, match="Hostname mismatch"):
             deliver(home, there.url(host="other.example"))
         assert deliver(home, there.url(host="hooks.example"))["status"] == 200

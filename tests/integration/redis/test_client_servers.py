@@ -24,13 +24,15 @@ from tests.support.redis_hosts import WATCHED, RedisCluster, RedisHost, Sentinel
 from tests.support.waiting import until
 
 PUSH = Script.of("push", "return redis.call('RPUSH', KEYS[1] .. 'list', ARGV[1])")
+#: seconds that a server may take that is well: more than a busy machine keeps it standing still
+ANSWER = 20.0
 QUEUES = [f"{{hf:main:q{index}}}:" for index in range(12)]
 
 
 @contextmanager
 def client_of(url: str, **options: Any) -> Iterator[Client]:
     """A client that is closed at the end."""
-    made = Client(target_of(url, **options))
+    made = Client(target_of(url, **{"timeout": ANSWER} | options))
     try:
         yield made
     finally:
@@ -47,11 +49,11 @@ def pushes(client: Client, tag: str = QUEUES[0]) -> bool:
 
 
 def test_a_fail_over_is_followed_without_being_told(redis_sentinels: Sentinels) -> None:
-    with client_of(redis_sentinels.url, timeout=0.5) as client:
-        assert pushes(client)
+    with client_of(redis_sentinels.url) as client:
+        until(lambda: pushes(client))
         before = client.server().run_id
         redis_sentinels.fail_over()
-        until(lambda: pushes(client), 10, "writes go to the new primary")
+        until(lambda: pushes(client), 60, "writes go to the new primary")
         assert client.server().run_id != before
         assert client.server().role == "master"
         redis_sentinels.mend()
@@ -60,7 +62,7 @@ def test_a_fail_over_is_followed_without_being_told(redis_sentinels: Sentinels) 
 def test_a_primary_that_the_sentinels_name_no_more_is_left_though_it_answers() -> None:
     clock = FakeClock()
     with redis_host() as old, redis_host() as new, sentinel(old) as watcher:
-        client = Client(target_of(f"redis+sentinel://127.0.0.1:{watcher.port}/{WATCHED}"), clock)
+        client = Client(target_of(f"redis+sentinel://127.0.0.1:{watcher.port}/{WATCHED}", timeout=ANSWER), clock)
         try:
             assert pushes(client)
             watcher.cli("SENTINEL", "REMOVE", WATCHED)
@@ -135,16 +137,17 @@ def migrating(slot: int, source: RedisHost, target: RedisHost) -> Iterator[None]
 
 
 def test_a_node_of_a_cluster_that_is_away_fails_its_own_queues_only(redis_cluster: RedisCluster) -> None:
-    with client_of(redis_cluster.url, timeout=0.3) as client:
-        assert all(pushes(client, tag) for tag in QUEUES)
+    with client_of(redis_cluster.url, timeout=3.0) as client:
+        until(lambda: all(pushes(client, tag) for tag in QUEUES))
         away = redis_cluster.hosts[2]
         away.freeze()
         try:
             answers = client.pipeline([(PUSH, tag, ("x",)) for tag in QUEUES])
         finally:
             away.thaw()
+            redis_cluster.mend()
         assert {type(answer) for answer in answers} == {int, Unreachable}
-        until(lambda: all(pushes(client, tag) for tag in QUEUES), 10, "the node is back")
+        until(lambda: all(pushes(client, tag) for tag in QUEUES), 60, "the node is back")
 
 
 def test_a_cluster_that_is_named_as_one_server_says_how_to_name_it(redis_cluster: RedisCluster) -> None:

@@ -211,7 +211,7 @@ def test_a_hand_over_of_more_jobs_than_a_command_bears_is_one_event(node: Node) 
 def test_an_applied_job_wakes_who_waits_for_work(node: Node) -> None:
     claim(node.store)
     node.job(offered=True)
-    until(lambda: node.store.wait(1.0), 5, "woken")
+    until(lambda: node.store.wait(1.0), what="woken")
 
 
 def test_ids_of_jobs_that_end_elsewhere_are_told(node: Node) -> None:
@@ -228,7 +228,7 @@ def test_ids_of_jobs_that_end_elsewhere_are_told(node: Node) -> None:
         node.tell(node.ended(ev.JobCompleted, other.id, 1))
         return bool(told)
 
-    until(ended, 10, "an ended job is told")
+    until(ended, what="an ended job is told")
     stop()
 
 
@@ -547,7 +547,7 @@ def test_a_redis_set_back_to_an_old_snapshot_tells_by_its_marks_what_it_lacks() 
         second = node.job()
         node.store.probe("n1")
         host.restore(snapshot)
-        again = until(lambda: _answered(node.store), 10, "Redis is back")
+        again = until(lambda: _answered(node.store), what="Redis is back")
         assert (again.history, again.beat) == (pulse.history, pulse.beat + 1)
         marks = node.store.marks("n1", 2, ["q"])
         assert marks == {Q_ENDS: Mark(), Q_JOBS: node.ledger.marks[Q_JOBS][1]}

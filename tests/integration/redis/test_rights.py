@@ -41,15 +41,15 @@ def test_a_node_works_with_the_rights_that_the_guide_gives_it(
         engine = Engine(settings)
         engine.start()
         try:
-            until(lambda: air_of(engine.store).state == CONNECTED, 15)
+            until(lambda: air_of(engine.store).state == CONNECTED, 60)
             jobs = [engine.enqueue("tests.bench.work.noop", {"n": n, "text": ""}) for n in range(20)]
             later = engine.enqueue("tests.bench.work.noop", {"n": 99, "text": ""}, delay=3600)
             for job in jobs:
-                job.result(timeout=15)
+                job.result(timeout=120)
             engine.cancel([later.id])
             engine.pause("bench")
             engine.fleet.broadcast("hello")
-            until(lambda: [agent.presence for agent in engine.fleet.agents()] == ["online"], 10)
+            until(lambda: [agent.presence for agent in engine.fleet.agents()] == ["online"], 60)
         finally:
             engine.stop()
         assert host.cli("ACL", "LOG") == []

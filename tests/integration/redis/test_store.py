@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine import Engine
+from engine import Engine, Settings
 from engine.kernel import events as ev
 from engine.kernel.bus import Bus
 from engine.kernel.clock import Clock, FakeClock, SystemClock
@@ -233,21 +233,23 @@ def test_a_put_elsewhere_wakes_one_who_waits(make: Make) -> None:
     here.register(["q"])
     assert here.claim(Want({"q": 9}, "a", 9)) is None
     woken: list[bool] = []
-    thread = threading.Thread(target=lambda: woken.append(here.wait(20)))
+    thread = threading.Thread(target=lambda: woken.append(here.wait(120)))
     thread.start()
     there.put([enqueued(clock)])
-    thread.join(10)
+    thread.join(120)
     assert woken == [True]
 
 
 def test_who_waits_wakes_when_a_scheduled_job_is_due(make: Make) -> None:
     store, clock = make(own=SystemClock()), SystemClock()
-    store.put([enqueued(clock, run_at=clock.now() + 0.3)])
-    assert claim(store) is None
+    for delay in (0.3, 3.0, 30.0):  # again, if the machine stood still until it was due
+        store.put([enqueued(clock, run_at=clock.now() + delay)])
+        if claim(store) is None:
+            break
     before = clock.monotonic()
-    store.wait(20)
-    assert clock.monotonic() - before < 10
-    until(lambda: claim(store), 10)
+    store.wait(600)
+    assert clock.monotonic() - before < 300
+    until(lambda: claim(store))
 
 
 def test_a_result_is_heard_of_where_the_job_did_not_run(make: Make) -> None:
@@ -259,7 +261,33 @@ def test_a_result_is_heard_of_where_the_job_did_not_run(make: Make) -> None:
     task = asking.queue("q").task(name="double")(double)
     working.queue("q").task(name="double")(double)
     with working:
-        assert [task.enqueue(n=n).result(timeout=20) for n in range(5)] == [0, 2, 4, 6, 8]
+        assert [task.enqueue(n=n).result(timeout=120) for n in range(5)] == [0, 2, 4, 6, 8]
+    asking.stop()
+
+
+def test_a_job_that_was_claimed_and_has_not_begun_hears_of_its_cancellation_elsewhere(make: Make) -> None:
+    asking, working = (Engine(store=make(own=SystemClock())) for _ in range(2))
+    working.settings = Settings(workers=1)
+    going, go = threading.Event(), threading.Event()
+    ran: list[int] = []
+
+    def work(n: int) -> None:
+        ran.append(n)
+        going.set()
+        assert go.wait(60)
+
+    task = asking.queue("q").task(name="work")(work)
+    working.queue("q").task(name="work")(work)
+    for _ in range(300):
+        working._feeder.took(0.0)  # jobs are claimed many at a time
+    long, unwanted = asking.enqueue_many([task.job(n=n) for n in range(2)])
+    with working:
+        assert going.wait(60)
+        unwanted.cancel()
+        until(lambda: unwanted.state == "cancelled")
+        go.set()
+        long.result(timeout=60)
+    assert ran == [0]
     asking.stop()
 
 
@@ -370,7 +398,7 @@ sys.stdin.read()
 """
 
 
-def test_what_a_killed_process_held_runs_elsewhere_within_five_seconds(redis_server: RedisHost) -> None:
+def test_what_a_killed_process_held_runs_elsewhere_when_its_lease_is_over(redis_server: RedisHost) -> None:
     fleet, clock = new_id(), SystemClock()
     store = redis_store(redis_server.url, clock, fleet=fleet)
     jobs = [enqueued(clock) for _ in range(50)]
@@ -380,7 +408,9 @@ def test_what_a_killed_process_held_runs_elsewhere_within_five_seconds(redis_ser
         assert doomed.stdout is not None
         assert doomed.stdout.readline() == b"50\n"
         os.kill(doomed.pid, signal.SIGKILL)
-    killed, found = clock.monotonic(), set[str]()
+    (ends,) = store.client.command("ZRANGE", f"{store.tag('q')}x", 0, -1, "WITHSCORES")[1::2]
+    assert float(ends) <= clock.now() + LEASE_SECONDS
+    found = set[str]()
 
     def again() -> bool:
         store.promote()
@@ -390,7 +420,7 @@ def test_what_a_killed_process_held_runs_elsewhere_within_five_seconds(redis_ser
             store.finish([end(ev.JobCompleted, job, taken.token, clock, queue="q") for job in taken.jobs])
         return len(found) == len(jobs)
 
-    until(again, 20)
-    assert clock.monotonic() - killed < LEASE_SECONDS + 5
+    until(again, 60)
+    assert clock.now() >= float(ends)
     assert found == {job.id for job in jobs}
     store.close()

@@ -165,7 +165,9 @@ def said(view: JobView) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(steps)
 def test_the_redis_store_says_of_each_job_what_the_memory_store_says(
     redis_server: RedisHost, what: list[tuple[Any, ...]]

@@ -152,10 +152,10 @@ def test_a_reader_that_waits_is_woken_by_the_next_entry(store: RedisStore, clock
     follower = Follower(store)
     follower.read()
     found: list[Batch] = []
-    reader = threading.Thread(target=lambda: found.extend(follower.read(5.0)), name="stream-reader")
+    reader = threading.Thread(target=lambda: found.extend(follower.read(120.0)), name="stream-reader")
     reader.start()
     store.put([enqueued(clock)])
-    reader.join(10)
+    reader.join(120)
     assert len(found) == 1
 
 
@@ -240,6 +240,6 @@ def test_streams_of_a_cluster_are_followed_too(redis_cluster: RedisCluster, cloc
     follower = Follower(store)
     assert {batch.stream for batch in follower.read()} == set("abcdef")
     store.record([ev.AgentStarted(clock.now(), "agent", {})])
-    assert until(lambda: follower.read(0.2), 5, "an entry")[0].stream == ""
+    assert until(lambda: follower.read(0.2), what="an entry")[0].stream == ""
     assert follower.log.acknowledge(follower.marks) == 0
     store.close()

@@ -62,7 +62,7 @@ def test_it_reads_no_further_than_there_is_room_and_goes_on_when_entries_are_tak
             taken.extend(follower.take(3))
             return len(taken) == 20
 
-        until(more, 5, "all are read")
+        until(more, 60, "all are read")
         assert [one.id for one in taken] == [f"{n}-{n}" for n in range(1, 21)]
     finally:
         follower.stop()

@@ -45,7 +45,7 @@ def test_the_end_of_the_job_is_told_to_all_who_wait(room: Room) -> None:
     room.state = JobState.COMPLETED
     room.bus.publish([JobCompleted(0.0, "other", 1, 1), JobCompleted(0.0, "id", 1, 1)])
     for thread, got in waiting:
-        thread.join(5)
+        thread.join(30)
         assert got[0] is not None and got[0].state == "completed"
     assert not room.waiters._waiting
 
@@ -58,7 +58,7 @@ def test_an_end_that_comes_between_the_look_and_the_wait_is_not_missed(room: Roo
             room.bus.publish([JobCompleted(0.0, "id", 1, 1)])
         return view
 
-    found = room.waiters.wait("id", 5, look)
+    found = room.waiters.wait("id", 30, look)
     assert found is not None and found.state == "dead"
 
 
@@ -66,7 +66,7 @@ def test_a_job_that_is_deleted_or_unknown_is_not_waited_for(room: Room) -> None:
     thread, got = room.wait_in_thread()
     room.state = None
     room.bus.publish([JobDeleted(0.0, "id")])
-    thread.join(5)
+    thread.join(30)
     assert got == [None]
     assert room.waiters.wait("id", None, room.look) is None
 
@@ -82,7 +82,7 @@ def test_the_time_given_is_all_the_time_there_is(room: Room) -> None:
     nudger.start()
     before = room.clock.monotonic()
     assert room.waiters.wait("id", 0.3, room.look) is None
-    assert 0.3 <= room.clock.monotonic() - before < 3
+    assert 0.3 <= room.clock.monotonic() - before < 30
     stop.set()
     nudger.join()
     assert not room.waiters._waiting
@@ -91,7 +91,7 @@ def test_the_time_given_is_all_the_time_there_is(room: Room) -> None:
 def test_closing_lets_everyone_go(room: Room) -> None:
     thread, got = room.wait_in_thread()
     room.waiters.close()
-    thread.join(5)
+    thread.join(30)
     assert got == [None]
     assert room.waiters.wait("id", None, room.look) is None
 
@@ -102,12 +102,12 @@ def test_a_job_that_cannot_be_seen_for_now_is_waited_for(room: Room) -> None:
     cut_off.set()
     assert room.waiters.wait("id", 0.05, room.look, cut_off.is_set) is None
     got: list[JobView | None] = []
-    thread = threading.Thread(target=lambda: got.append(room.waiters.wait("id", 10, room.look, cut_off.is_set)))
+    thread = threading.Thread(target=lambda: got.append(room.waiters.wait("id", 30, room.look, cut_off.is_set)))
     thread.start()
     until(lambda: "id" in room.waiters._waiting)
     room.state = JobState.COMPLETED
     cut_off.clear()
-    thread.join(5)
+    thread.join(30)
     assert [view.state for view in got if view] == [JobState.COMPLETED]
 
 
@@ -131,11 +131,12 @@ def elsewhere(room: Room) -> Elsewhere:
 
 def test_the_end_of_a_job_in_another_process_is_told_while_someone_waits(room: Room, elsewhere: Elsewhere) -> None:
     waiting = [room.wait_in_thread() for _ in range(3)]
-    assert len(elsewhere.told) == 1
+    until(lambda: elsewhere.told)
+    [tell] = elsewhere.told
     room.state = JobState.COMPLETED
-    elsewhere.told[0](["other", "id"])
+    tell(["other", "id"])
     for thread, got in waiting:
-        thread.join(5)
+        thread.join(30)
         assert got[0] is not None and got[0].state == "completed"
     assert not elsewhere.told
 
@@ -143,5 +144,5 @@ def test_the_end_of_a_job_in_another_process_is_told_while_someone_waits(room: R
 def test_an_end_elsewhere_of_which_the_news_got_lost_is_found_all_the_same(room: Room, elsewhere: Elsewhere) -> None:
     thread, got = room.wait_in_thread()
     room.state = JobState.DEAD
-    thread.join(10)
+    thread.join(30)
     assert got[0] is not None and got[0].state == "dead"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,13 @@ from engine.kernel.errors import Conflict, SettingsError
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
+def database(tmp_path: Path) -> Iterator[Database]:
     """Three entries, in the home ``tmp_path``."""
     database = open_database("", tmp_path)
     for n in range(3):
         audit.append(database, "eva", "job.retry", f"job-{n}", at=1.0)
-    return database
+    yield database
+    database.close()
 
 
 def tamper(database: Database, *statements: str) -> None:

@@ -62,7 +62,7 @@ def start(copy: Path, python: str, *argv: str, **env: str) -> subprocess.Complet
         [python, str(copy / "run.py"), *argv],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env=environment(PYTHONPATH="") | env,
     )
 
@@ -116,10 +116,10 @@ def test_an_installation_that_is_stopped_ends_with_its_pip(copy: Path, bare: str
     process = subprocess.Popen([bare, str(copy / "run.py")], stderr=subprocess.PIPE, text=True, env=env)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     log = copy / ".venv" / "install.log"
-    until(lambda: log.exists() and children.read_text().strip(), 60)
+    until(lambda: log.exists() and children.read_text().strip(), 300)
     pip = int(children.read_text().split()[0])
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 1
+    assert process.wait(60) == 1
     assert process.stderr is not None
     assert process.stderr.read().splitlines()[-1].startswith("holdfast: stopped")
     process.stderr.close()

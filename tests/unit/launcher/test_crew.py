@@ -34,11 +34,11 @@ def test_one_that_died_is_started_anew_at_once_and_later_each_time_it_does_not_l
         made.run_once(now)
         process = member.process
         assert process is not None
-        process.wait(10)
+        process.wait(60)
         made.run_once(now)
         pauses.append(member.due - now)
         if member.process is not None:
-            member.process.wait(10)
+            member.process.wait(60)
             made.run_once(now)
         now = member.due
     assert pauses[0] == 0.0 and pauses[1:] == sorted(pauses[1:])
@@ -52,7 +52,7 @@ def test_one_that_was_well_for_a_while_is_started_anew_at_once() -> None:
     member.pause = LONGEST_PAUSE
     made.run_once(0.0)
     assert member.process is not None
-    member.process.wait(10)
+    member.process.wait(60)
     made.run_once(WELL)
     assert member.process is not None and member.pause == 0.0
     made.end()
@@ -70,5 +70,5 @@ def test_it_runs_until_it_is_told_to_stop() -> None:
     thread.start()
     until(lambda: made.members[0].process is not None, what="it runs")
     stop.set()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()

@@ -63,7 +63,7 @@ def test_it_is_told_where_and_with_which_keys_and_tells_how_far_it_is(supervise:
 def test_it_ends_with_its_pipe(supervise: Supervise) -> None:
     process = supervise(WELL)
     until(lambda: process.progress.mark == 7)
-    process.stop()
+    process.stop(timeout=60)
     assert not process.running
 
 
@@ -86,7 +86,7 @@ def test_one_that_hangs_is_killed_in_the_end(supervise: Supervise) -> None:
     )
     until(lambda: process.progress.mark == 1)
     process.stop(timeout=0.2)
-    assert not process.running
+    until(lambda: not process.running)
 
 
 def test_nonsense_from_it_and_a_store_that_is_closed_stop_nobody(

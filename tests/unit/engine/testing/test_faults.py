@@ -102,9 +102,9 @@ def test_workers_outlive_a_cut_and_every_job_is_done(engine: Engine, store: Faul
         double.enqueue(1)
     store.reconnect()
     handles += [double.enqueue(n) for n in range(200, 300)]
-    views = wait_for_jobs(engine, handles, timeout=30)
+    views = wait_for_jobs(engine, handles, timeout=60)
     assert len(views) == 300
-    assert [handle.result(1) for handle in handles] == [n * 2 for n in range(300)]
+    assert [handle.result(30) for handle in handles] == [n * 2 for n in range(300)]
 
 
 def test_waiting_for_jobs_that_hang_names_them_and_why(engine: Engine) -> None:
@@ -127,5 +127,5 @@ def test_waiting_for_all_jobs_ends_when_none_is_left(engine: Engine) -> None:
     for n in range(20):
         double.enqueue(n)
     engine.start()
-    assert wait_for_jobs(engine) == {}
+    assert wait_for_jobs(engine, timeout=60) == {}
     assert sum(engine.counts()["default"].get(s, 0) for s in ("available", "running")) == 0

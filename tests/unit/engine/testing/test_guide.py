@@ -24,7 +24,7 @@ def test_the_guides_own_tests_pass(tmp_path: Path) -> None:
         env={"PYTHONPATH": f"{ROOT}:{tmp_path}", "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     tests = sum(text.count("\ndef test_") for text in files.values())

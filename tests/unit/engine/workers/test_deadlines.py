@@ -82,6 +82,6 @@ def test_a_shorter_timeout_that_comes_later_is_kept_too() -> None:
     deadlines, long, short = Deadlines(SystemClock()), Patient(), Patient()
     deadlines.watch(long, 600)
     deadlines.watch(short, 0.05)
-    until(lambda: short.told, 5)
+    until(lambda: short.told)
     assert not long.told
     deadlines.stop()

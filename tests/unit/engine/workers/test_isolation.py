@@ -43,8 +43,17 @@ def test_a_thread_is_interrupted_with_the_error_it_is_told() -> None:
     until(lambda: body._thread)
     body.interrupt(Late("enough"))
     body.interrupt(AttemptTimeout("second"))
-    thread.join(5)
+    thread.join(30)
     assert isinstance(outcome[0], Late), "the first interrupt counts"
+
+
+def test_an_interrupt_that_comes_before_the_call_keeps_it_from_beginning() -> None:
+    ran: list[int] = []
+    body = ThreadBody(lambda: ran.append(1))
+    body.interrupt(Late("early"))
+    with pytest.raises(Late, match="early"):
+        body.run()
+    assert not ran
 
 
 def test_an_interrupt_after_the_end_does_no_harm() -> None:
@@ -80,26 +89,27 @@ def test_an_interrupt_at_the_very_end_never_leaves_the_body() -> None:
         if len(bodies) > hit:
             hit = len(bodies)
             bodies[-1].interrupt(Late())
-    thread.join(5)
+    thread.join(30)
     assert not escaped and len(outcomes) == 300
     assert set(outcomes) <= {"late", 19_900}
 
 
 def test_a_call_that_swallows_its_interrupt_goes_on() -> None:
-    stop = threading.Event()
+    stop, listening = threading.Event(), threading.Event()
 
     def stubborn() -> str:
         try:
+            listening.set()
             return spin(threading.Event())
         except BaseException:
             return spin(stop)
 
     body = ThreadBody(stubborn)
     thread, outcome = run_in_thread(body)
-    until(lambda: body._thread)
+    assert listening.wait(30)
     body.interrupt(Late())
     stop.set()
-    thread.join(5)
+    thread.join(30)
     assert outcome == ["done"]
 
 
@@ -114,7 +124,7 @@ def test_an_interrupt_waits_for_the_end_of_a_shielded_call() -> None:
     @shielded
     def enqueue() -> None:
         inside.set()
-        assert go.wait(5)
+        assert go.wait(30)
         for _ in range(1_000):
             continue
         inner()
@@ -126,10 +136,10 @@ def test_an_interrupt_waits_for_the_end_of_a_shielded_call() -> None:
 
     body = ThreadBody(task)
     thread, outcome = run_in_thread(body)
-    assert inside.wait(5)
+    assert inside.wait(30)
     body.interrupt(Late("enough"))
     go.set()
-    thread.join(5)
+    thread.join(30)
     assert steps == ["inner", "whole"]
     assert isinstance(outcome[0], Late)
 
@@ -165,7 +175,7 @@ def test_whatever_the_moment_a_shielded_call_is_whole() -> None:
         thread, outcome = run_in_thread(body)
         until(lambda: halves[0] % 7)
         body.interrupt(Late())
-        thread.join(5)
+        thread.join(30)
         assert isinstance(outcome[0], Late) and halves[0] == halves[1]
 
 
@@ -189,8 +199,27 @@ def test_a_coroutine_is_cancelled_before_and_while_it_runs(loop: Loop) -> None:
     thread, outcome = run_in_thread(body)  # type: ignore[arg-type]
     until(lambda: body._future)
     body.interrupt(Late("stop"))
-    thread.join(5)
+    thread.join(30)
     assert isinstance(outcome[0], Late)
+
+
+def test_a_loop_that_hangs_at_the_end_is_closed_when_it_hangs_no_more(loop: Loop) -> None:
+    hanging, go = threading.Event(), threading.Event()
+
+    async def hang() -> None:
+        hanging.set()
+        go.wait(30)
+
+    runner, _ = run_in_thread(LoopBody(hang, loop))  # type: ignore[arg-type]
+    assert hanging.wait(30)
+    turning, thread = loop._loop, loop._thread
+    assert turning is not None and thread is not None
+    loop.stop()
+    assert thread.is_alive() and not turning.is_closed()
+    go.set()
+    thread.join(30)
+    runner.join(30)
+    assert turning.is_closed()
 
 
 def test_a_coroutine_that_cancels_itself_is_told_from_one_that_was_interrupted(loop: Loop) -> None:
@@ -218,11 +247,11 @@ def test_coroutines_share_one_loop_and_run_at_the_same_time(loop: Loop) -> None:
     met = threading.Barrier(3)
 
     async def meet() -> int:
-        await asyncio.to_thread(met.wait, 5)
+        await asyncio.to_thread(met.wait, 30)
         return threading.get_ident()
 
     bodies = [LoopBody(meet, loop) for _ in range(3)]
     runs = [run_in_thread(body) for body in bodies]  # type: ignore[arg-type]
     for thread, _ in runs:
-        thread.join(10)
+        thread.join(30)
     assert len({outcome[0] for _, outcome in runs}) == 1

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from engine.workers import frames, processes
 from engine.workers.processes import ChildDied, ChildGone, Children, ProcessBody, RemoteFailure
 from tests.integration.engine import works
 from tests.support.tasks import Heard
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -82,6 +85,15 @@ def test_an_interrupt_before_it_begins_spares_the_child_nothing_and_the_job_ever
         one.run()
     assert one.done is None
     assert run(children, works.add, a=1, b=2) == 3
+
+
+def test_a_child_outlives_the_thread_that_used_it_first(children: Children) -> None:
+    pids: list[int] = []
+    thread = threading.Thread(target=lambda: pids.append(run(children, works.facts)["pid"]))
+    thread.start()
+    thread.join(60)
+    until(lambda: not Path(f"/proc/self/task/{thread.native_id}").exists(), what="the kernel's thread is gone")
+    assert run(children, works.facts)["pid"] == pids[0]
 
 
 def test_children_that_come_back_after_the_end_are_ended(children: Children) -> None:
