@@ -88,9 +88,9 @@ def run(settings):
     """Settings → objects → start.  Serves until SIGTERM or SIGINT; what was not finished goes back to its queue."""
     from console.cli import start
 
-    with start.stoppable(), contextlib.ExitStack() as parts:
+    with start.stoppable() as check, contextlib.ExitStack() as parts:
         start.prepare(settings)
-        start.serve(compose(settings, parts), parts)
+        start.serve(compose(settings, parts), parts, check)
     return 0
 
 

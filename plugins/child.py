@@ -124,7 +124,9 @@ class Tail:
     """Reads what the child complains of, so that it never blocks on that, and keeps the end."""
 
     def __init__(self, child: subprocess.Popen[bytes]) -> None:
-        self._child = child
+        assert child.stderr
+        #: its own: the caller may close the pipe just before a read, and the number may be another child's by then
+        self._source = os.dup(child.stderr.fileno())
         self._kept = b""
         self._thread = threading.Thread(target=self._read, name=f"child-{child.pid}-errors", daemon=True)
         self._thread.start()
@@ -135,12 +137,11 @@ class Tail:
         return self._kept.decode(errors="replace").strip().rpartition("\n")[2]
 
     def _read(self) -> None:
-        assert self._child.stderr
         try:
-            while chunk := os.read(self._child.stderr.fileno(), 65_536):
+            while chunk := os.read(self._source, 65_536):
                 self._kept = (self._kept + chunk)[-400:]
-        except (OSError, ValueError):
-            return  # the caller has gone and closed the pipe
+        finally:
+            os.close(self._source)
 
 
 def _crash(status: int, limits: Limits, complaint: str) -> Exception:

@@ -13,7 +13,11 @@ from engine.kernel.sources import OTHERS, PREFIX
 from tests.support import redis_hosts
 
 # how long one example takes says more about the machine's load than about the code
-hypothesis.settings.register_profile("holdfast", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile(
+    "search", deadline=None, derandomize=False, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+# the same examples each time; new ones are looked for with --hypothesis-profile=search, and what they find becomes a test
+hypothesis.settings.register_profile("holdfast", hypothesis.settings.get_profile("search"), derandomize=True)
 hypothesis.settings.load_profile("holdfast")
 
 

@@ -67,7 +67,7 @@ def of_slot(settings: Settings, slot: int) -> Settings:
 def work(settings: Settings) -> int:
     """Run an agent until SIGTERM or SIGINT; what was not finished goes back to its queue."""
     stop = threading.Event()
-    with start.stoppable():
+    with start.stoppable() as check:
         start.prepare(settings)
         engine = Engine(settings)
         try:
@@ -77,6 +77,7 @@ def work(settings: Settings) -> int:
             engine.start()
             print(greeting(engine), flush=True)
             log.info("agent %s of the fleet %s runs as process %d", engine.agent, engine.fleet.name, os.getpid())
+            check()
             stop.wait()
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):  # asked twice, it must not be torn from its stop

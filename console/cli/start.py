@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import webbrowser
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
@@ -70,15 +70,25 @@ def make_home(home: Path) -> None:
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """Inside, SIGTERM and SIGINT end what is being done and the block is left quietly, cleaned up by its own blocks."""
+def stoppable() -> Iterator[Callable[[], None]]:
+    """Inside, SIGTERM and SIGINT end what is being done and the block is left quietly, cleaned up by its own blocks.
 
-    def ask(*_: object) -> NoReturn:
+    The value is to be called before one settles down to wait: what a signal raises while the interpreter runs a
+    finalizer goes nowhere, and is raised then.
+    """
+    asked: list[int] = []
+
+    def ask(number: int, _: object) -> NoReturn:
+        asked.append(number)
         raise StopAsked
+
+    def check() -> None:
+        if asked:
+            raise StopAsked
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield check
     except StopAsked:
         log.info("asked to stop")
     finally:
@@ -94,8 +104,8 @@ def with_history(settings: Settings) -> Settings:
     return dataclasses.replace(settings, capabilities=(*settings.capabilities, f"history.{mark}"))
 
 
-def serve(console: Console, parts: contextlib.ExitStack) -> None:
-    """Take the port, then start the workers, then answer until asked to stop."""
+def serve(console: Console, parts: contextlib.ExitStack, check: Callable[[], None]) -> None:
+    """Take the port, then start the workers, then answer until asked to stop; ``check`` is that of ``stoppable``."""
     from console.app import create_app
     from console.server import listen, server
 
@@ -114,7 +124,9 @@ def serve(console: Console, parts: contextlib.ExitStack) -> None:
         if settings.browser and has_desktop():
             open_browser(console.access.sign_in_link(url))
 
-    server(app, ready).run(sockets=[listener])
+    made = server(app, ready)
+    check()
+    made.run(sockets=[listener])
     log.info("stopping")
 
 

@@ -99,7 +99,7 @@ def _chunks(
         yield _encode(Jobs(early[start : start + CHUNK]))
     for start in range(0, len(ended), CHUNK * 4):
         yield _encode(EndedJobs(ended[start : start + CHUNK * 4]))
-    for start in range(0, len(guests.guests), CHUNK):
+    for start in range(0, max(len(guests.guests), 1), CHUNK):  # the number also where no guest is left
         yield _encode(SomeGuests(guests.number, guests.guests[start : start + CHUNK]))
 
 

@@ -56,7 +56,7 @@ class Timers:
         return events
 
     def rescued(self, everything: bool = False) -> list[ev.Event]:
-        """Rescues of jobs whose lease ran out, or of all that are held."""
+        """Rescues of jobs whose lease ran out, or of all that are held; those that were asked to stop are given up."""
         monotonic = self._fold.clock.monotonic()
         events: list[ev.Event] = []
         for token, lease in list(self._fold.leases.items()):
@@ -70,8 +70,10 @@ class Timers:
         at = self._fold.clock.now()
         ran = bool(job.started_at) or lease.alone
         poison = ran and job.crashes + 1 >= CRASH_CAP
-        kind = ev.JobDied if poison else ev.JobRescued
+        kind: type[ev.AttemptEnded] = ev.JobDied if poison else ev.JobRescued
         reason = ev.POISON if poison else ev.CRASHED if ran else ev.UNKNOWN_START
+        if job.cancelling:
+            kind, reason = ev.JobCancelled, ev.GIVEN_UP
         return kind(at, job.id, token, job.attempt, lease.agent, job.started_at, reason=reason, queue=job.queue)
 
     def next_delay(self) -> float | None:

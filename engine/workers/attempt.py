@@ -197,9 +197,9 @@ class Runner:
         """Someone asked a job to stop: its task is told, and ended where its isolation allows."""
         for attempt in list(self.running.values()):
             if attempt.job.id == job_id:
-                attempt.wish = True
+                attempt.wish = attempt.job.cancelling = True
                 if attempt.body is not None and not isinstance(attempt.body, ThreadBody):
-                    attempt.body.interrupt(Cancel("cancelled while it ran"))
+                    attempt.body.interrupt(Cancel(ev.UNWANTED))
 
     def flush_words(self) -> None:
         """Tell what running tasks said and kept back."""

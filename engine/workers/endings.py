@@ -36,6 +36,10 @@ _END: dict[JobState, type[ev.AttemptEnded]] = {
     JobState.CANCELLED: ev.JobCancelled,
     JobState.DEAD: ev.JobDied,
 }
+#: states after which a job would run again
+_AGAIN = frozenset({JobState.RETRYABLE, JobState.SCHEDULED})
+#: what becomes of a job that somebody asked to stop, where it would run again
+_UNWANTED = Decision(JobState.CANCELLED, reason=ev.UNWANTED)
 #: states that are no failure of the task
 _NO_FAILURE = frozenset({JobState.COMPLETED, JobState.SCHEDULED, JobState.CANCELLED})
 
@@ -64,6 +68,8 @@ class Endings:
         elif attempt.value is not None and error is None:
             result, error = self._encoded(attempt.value)
         decision = COMPLETE if error is None else self._decide(attempt, error)
+        if attempt.job.cancelling and decision.state in _AGAIN:
+            decision = _UNWANTED
         failure = None if error is None or decision.state in _NO_FAILURE else _failure(error, attempt.job.task)
         return _END[decision.state](
             self._clock.now(), attempt.job.id, attempt.token, attempt.number, attempt.worker, attempt.started_at,
@@ -99,14 +105,18 @@ class Endings:
         return attempt.spec.backoff
 
     def released(self, attempt: Attempt) -> ev.AttemptEnded:
-        """The end of an attempt that is handed back unfinished."""
+        """The end of an attempt that is handed back unfinished, or given up if somebody asked it to stop."""
         now = self._clock.now()
-        return ev.JobReleased(
+        unwanted = attempt.job.cancelling
+        return (ev.JobCancelled if unwanted else ev.JobReleased)(
             now, attempt.job.id, attempt.token, attempt.number, attempt.worker, attempt.started_at,
-            max(0.0, now - attempt.started_at), reason="the engine stopped", queue=attempt.job.queue,
+            max(0.0, now - attempt.started_at), reason=ev.UNWANTED if unwanted else "the engine stopped",
+            queue=attempt.job.queue,
         )  # fmt: skip
 
     def _crashed(self, attempt: Attempt, duration: float, reason: str) -> ev.AttemptEnded:
+        if attempt.job.cancelling:
+            return self.released(attempt)
         poison = attempt.job.crashes + 1 >= CRASH_CAP
         kind = ev.JobDied if poison else ev.JobRescued
         failure = Failure("ChildDied", reason, "", f"child-died-{attempt.job.task}"[:64])

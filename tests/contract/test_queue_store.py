@@ -375,6 +375,20 @@ def test_a_rescue_uses_up_no_attempt_against_the_maximum(store: Store, clock: Fa
     assert (again.jobs[0].attempt, again.jobs[0].counted) == (2, 1)
 
 
+def test_a_job_that_was_asked_to_stop_does_not_run_again_when_its_holder_dies(store: Store, clock: FakeClock) -> None:
+    unwanted, other = put(store, clock), put(store, clock)
+    taken = claim(store, 2)
+    assert taken is not None
+    store.cancel([unwanted])
+    clock.advance(LEASE_SECONDS + 0.1)
+    store.promote()
+    view = store.get([unwanted])[unwanted]
+    assert (view.state, view.reason) == (JobState.CANCELLED, ev.GIVEN_UP)
+    assert claimed_ids(store) == [other]
+    job = next(job for job in taken.jobs if job.id == unwanted)
+    assert store.finish([end(ev.JobCompleted, job, taken.token, clock)]) == {unwanted}
+
+
 def test_a_job_that_kills_its_worker_three_times_is_dead(store: Store, clock: FakeClock) -> None:
     id_ = put(store, clock, max_attempts=100)
     for _ in range(CRASH_CAP):

@@ -45,7 +45,7 @@ def work(ctx: Context, number: int) -> int:
 def enqueue(engine: Engine, jobs: int, say: threading.Lock, kept: threading.Semaphore) -> None:
     """Enqueue jobs one by one and in small batches, and say what was accepted."""
     number = 0
-    while number < jobs or (jobs and not kept.acquire(timeout=0.005)):
+    while number < jobs or (jobs and not kept.acquire(timeout=0.05)):
         number += BATCH
         numbers = [number + place for place in range(BATCH)]
         batch = [task.job(one) for one in numbers]

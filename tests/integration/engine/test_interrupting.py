@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from engine import Context, Engine, Retry
+from engine import Context, Engine, Retry, Snooze
 from engine.kernel import events as ev
 from engine.kernel import faults
 from engine.kernel.errors import JobCancelled, JobFailed
@@ -69,6 +69,44 @@ def test_a_thread_that_does_not_listen_ends_as_it_likes(engine: Engine) -> None:
     until(lambda: view_of(job).cancelling)
     go.set()
     assert job.result(PATIENCE) == "done"
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), Snooze(1)], ids=["failure", "snooze"])
+def test_a_job_that_was_asked_to_stop_does_not_run_again(engine: Engine, error: Exception) -> None:
+    going, go = threading.Event(), threading.Event()
+
+    @engine.queue("q").task(name="t.deaf", max_attempts=5)
+    def deaf() -> None:
+        going.set()
+        assert go.wait(PATIENCE)
+        raise error
+
+    job = deaf.enqueue()
+    assert going.wait(PATIENCE)
+    job.cancel()
+    until(lambda: view_of(job).cancelling)
+    go.set()
+    view = ended(job)
+    assert (view.state, view.reason, view.attempt) == ("cancelled", "cancelled while it ran", 1)
+
+
+def test_a_job_that_was_asked_to_stop_is_given_up_by_an_engine_that_stops(make: Start) -> None:
+    engine = make()
+    going, go = threading.Event(), threading.Event()
+
+    @engine.queue("q").task(name="t.deaf")
+    def deaf() -> None:
+        going.set()
+        assert go.wait(PATIENCE)
+
+    engine.start()
+    job = deaf.enqueue()
+    assert going.wait(PATIENCE)
+    job.cancel()
+    until(lambda: view_of(job).cancelling)
+    engine.stop(timeout=2)
+    assert engine.views([job.id])[job.id].state == "cancelled"
+    go.set()
 
 
 def test_a_running_coroutine_is_cancelled(engine: Engine) -> None:

@@ -5,7 +5,7 @@
 local at, queue, cap, ttl, limit, request_ttl =
   tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local CRASHED, UNKNOWN = 'its worker died', 'its holder died; it may not have started'
-local POISON = 'poison: its worker died under it too often'
+local POISON, GIVEN_UP = 'poison: its worker died under it too often', 'asked to stop, and its holder died'
 mark = '0'
 local more = make_due()
 local cfg = limits()
@@ -26,7 +26,7 @@ local function expire()
   if #late > 0 then end_for_good('X', late, late_recs, ends, nil, ttl, limit) end
 end
 
--- take back what a holder left; answers how many jobs
+-- take back what a holder left, but for what was asked to stop; answers how many jobs
 local function take_back(token)
   local kept = call('HGET', P .. 'xl', token)
   if not kept then drop_lease(token) return 0 end
@@ -34,25 +34,31 @@ local function take_back(token)
   local alone, agent, ids = sub(kept, 1, 1) == '1', sub(kept, 2, line - 1), {}
   for id in string.gmatch(sub(kept, line + 1), '%S+') do ids[#ids + 1] = id end
   local recs = records(ids)
-  local back, poisoned = {ids = {}, recs = {}, crashed = {}}, {ids = {}, recs = {}, ends = {}}
+  local back, poisoned, unwanted =
+    {ids = {}, recs = {}, crashed = {}}, {ids = {}, recs = {}, ends = {}}, {ids = {}, recs = {}, ends = {}}
   for i = 1, #ids do
     local record = recs[i]
     if record and byte(record) == 82 and sub(record, 6, 21) == token then
       local ran = sub(record, 22, 22) == '1' or alone
       local poison = ran and byte(record, 37) + 1 >= cap
-      local reason = poison and POISON or ran and CRASHED or UNKNOWN
-      local event = tell_end(poison and 'D' or 'U', at, ids[i], tonumber(token), u32(record, 2), agent,
+      local tag, reason, group = 'U', ran and CRASHED or UNKNOWN, back
+      if sub(record, 23, 23) == '1' then
+        tag, reason, group = 'X', GIVEN_UP, unwanted
+      elseif poison then
+        tag, reason, group = 'D', POISON, poisoned
+      end
+      local event = tell_end(tag, at, ids[i], tonumber(token), u32(record, 2), agent,
         unpack_('>d', sub(record, 49, 56)), reason, queue)
-      local group = poison and poisoned or back
       local k = #group.ids + 1
       group.ids[k], group.recs[k] = ids[i], record
-      if poison then group.ends[k] = event else group.crashed[k] = ran and '1' or '0' end
+      if group == back then group.crashed[k] = ran and '1' or '0' else group.ends[k] = event end
     end
   end
   if #back.ids > 0 then rescue(back.ids, back.recs, concat(back.crashed)) end
   if #poisoned.ids > 0 then end_dead(poisoned.ids, poisoned.recs, poisoned.ends, nil, true) end
+  if #unwanted.ids > 0 then end_for_good('X', unwanted.ids, unwanted.recs, unwanted.ends, nil, ttl, limit) end
   drop_lease(token)
-  return #back.ids + #poisoned.ids
+  return #back.ids + #poisoned.ids + #unwanted.ids
 end
 
 local function forget_requests()

@@ -209,3 +209,16 @@ def test_a_snapshot_is_the_state_at_its_beginning_whatever_changes_while_it_is_d
     again.restore(drawn)
     again.settle()
     assert picture(again) == before
+
+
+def test_outcomes_of_guests_are_counted_on_after_a_restart_though_none_is_left() -> None:
+    store = MemoryStore(FakeClock())
+    store.put([job := enqueued(store.clock)])
+    store.set_value(f"{GUESTS}b", value_of([GuestEntry(job.id, 1)]))
+    store.cancel([job.id])
+    store.swap(f"{GUESTS}b", store.value(f"{GUESTS}b"), None)
+    with store.lock:
+        chunks = store.snapshot()
+    again = MemoryStore(store.clock)
+    again.restore(chunks)
+    assert (again.fold.guests.by_id, again.fold.guests.number) == ({}, 1)
