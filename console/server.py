@@ -50,6 +50,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if threading.current_thread() is threading.main_thread():
             gc.freeze()  # what is loaded by now stays: full collections and the interpreter's end need not walk it (1 s less)
+            gc.enable()  # off since ``run.py`` began
         if self.started and self._ready is not None:
             self._ready(self.servers[0].sockets[0].getsockname()[1])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import gc
 import importlib
 import sys
 from collections.abc import Callable, Sequence
@@ -39,7 +40,9 @@ def main(argv: Sequence[str], run: Callable[[Settings], int]) -> int:
     """Run ``argv``; without a command, ``run(settings)`` starts everything."""
     try:
         if argv and argv[0] in COMMANDS:
-            code: int = importlib.import_module(COMMANDS[argv[0]]).main(list(argv[1:]))
+            command = importlib.import_module(COMMANDS[argv[0]])
+            gc.enable()
+            code: int = command.main(list(argv[1:]))
             return code
         return run(settings_of(_start_parser().parse_args(argv)))
     except (SettingsError, StoreOwned, ValidationError, UnknownTask) as error:

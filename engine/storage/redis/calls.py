@@ -46,11 +46,11 @@ class Calls:
         """What the keys of the whole fleet begin with."""
         return f"{{hf:{self.fleet}}}:"
 
-    def register(self, queues: Iterable[str]) -> None:
+    def register(self, queues: Iterable[str], *, anew: bool = False) -> None:
         """Make queues known to everybody before something is put into them.  Named again from time to time, since Redis
-        may have lost what it knew."""
+        may have lost what it knew; ``anew`` where it is seen that it has."""
         now = self.clock.monotonic()
-        fresh = [queue for queue in queues if self._named.get(queue, -1e9) < now - NAMES_SECONDS]
+        fresh = [queue for queue in queues if anew or self._named.get(queue, -1e9) < now - NAMES_SECONDS]
         if fresh:
             self.client.call(script("register"), self.fleet_tag, self.time(), *fresh)
             self._named.update(dict.fromkeys(fresh, now))

@@ -34,6 +34,8 @@ from engine.storage.redis.wishes import Wishes
 
 #: calls in one pipeline
 PIPELINE = 16
+#: stands among the answers of ``put`` for a queue of which Redis knew nothing
+NEW_HERE = -1
 #: seconds that entries of the streams are kept
 STREAM_SECONDS = 86_400.0
 #: seconds between two looks for entries that are older
@@ -115,6 +117,8 @@ class RedisStore(Lanes, Wishes, Looking, Values):
         answers: dict[int, Accepted],
     ) -> None:
         first_of = {index - 1: first.decode() for index, first in known}
+        if first_of.pop(NEW_HERE, None) is not None:
+            self.register((queue,), anew=True)
         fresh = [job for index, job in enumerate(jobs) if index not in first_of] if first_of else jobs
         self.places.remember([job.id for job in fresh], queue)
         for index, job in enumerate(jobs):

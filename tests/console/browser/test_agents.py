@@ -84,8 +84,7 @@ def test_the_drawer_is_left_by_escape_and_by_going_back(fleet: FleetSite, window
 
 
 def test_the_filter_stands_in_the_address_and_is_kept(fleet: FleetSite, window: OpenWindow) -> None:
-    page = window().sign_in(fleet.site)
-    page.goto(f"{fleet.site.base}/agents")
+    page = window().sign_in(fleet.site, at="/agents")
     page.get_by_label("Capability").select_option("gpu")
     expect(page.locator(".agents tbody tr")).to_have_count(1)
     expect(page).to_have_url(re.compile("capability=gpu"))
@@ -98,8 +97,7 @@ def test_the_filter_stands_in_the_address_and_is_kept(fleet: FleetSite, window: 
 
 
 def test_a_message_to_all_needs_words_and_says_who_heard_it(fleet: FleetSite, window: OpenWindow) -> None:
-    page = window().sign_in(fleet.site)
-    page.goto(f"{fleet.site.base}/agents")
+    page = window().sign_in(fleet.site, at="/agents")
     page.get_by_role("button", name="Message to all").click()
     dialog = page.get_by_role("dialog", name="Message to all agents")
     dialog.get_by_role("button", name="Send").click()

@@ -50,8 +50,7 @@ def test_a_pulled_cable_is_told_at_once_and_a_proof_when_it_is_back(fleet: Fleet
 
 
 def test_the_link_is_cut_by_hand_for_a_reason_and_released(fleet: FleetSite, window: OpenWindow) -> None:
-    page = window().sign_in(fleet.site)
-    page.goto(f"{fleet.site.base}/air-gap")
+    page = window().sign_in(fleet.site, at="/air-gap")
     reason = '<img src=x onerror="alert(1)"> works until 18:00'
     page.get_by_role("button", name="Cut the link").click()
     dialog = page.get_by_role("dialog", name="Cut the link to Redis?")
@@ -71,8 +70,7 @@ def test_a_bundle_goes_out_and_what_comes_home_too_late_is_decided(
 ) -> None:
     fresh.http.post("/v1/queues/emails/pause")
     ids = [fresh.enqueue("mail.send", args={"to": f"{n}@example.org", "template": "t"}) for n in range(3)]
-    page = window().sign_in(fresh)
-    page.goto(f"{fresh.base}/air-gap")
+    page = window().sign_in(fresh, at="/air-gap")
     _trust(page, shore)
     card = fresh.http.get("/v1/airgap/identity").json()["card"]
     shore.desk.trust.add(card, own=shore.desk.identity.card, name="house", by="test")
@@ -111,8 +109,7 @@ def test_a_bundle_goes_out_and_what_comes_home_too_late_is_decided(
 def test_a_file_that_is_no_bundle_is_refused_in_words(fresh: House, window: OpenWindow, tmp_path: Path) -> None:
     one = window()
     one.expected = [r"status of 4\d\d"]
-    page = one.sign_in(fresh)
-    page.goto(f"{fresh.base}/air-gap")
+    page = one.sign_in(fresh, at="/air-gap")
     other = tmp_path / "notes.hfb"
     other.write_text("shopping list")
     page.get_by_label("Take in a bundle").set_input_files(other)

@@ -38,8 +38,7 @@ def test_dead_jobs_are_grouped_by_cause_and_retried_together(fresh: Site, window
 def test_all_dead_letters_are_retried_at_once(fresh: Site, window: OpenWindow) -> None:
     ids = [fresh.enqueue("scans.read", args={"page": n}) for n in range(5)]
     fresh.ended(*ids)
-    page = window().sign_in(fresh)
-    page.goto(f"{fresh.base}/dead-letters")
+    page = window().sign_in(fresh, at="/dead-letters")
     page.get_by_role("button", name="Retry all").click()
     page.get_by_role("dialog").get_by_role("button", name="Retry").click()
     told(page, "5 jobs sent back")

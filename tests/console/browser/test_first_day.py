@@ -33,8 +33,7 @@ def test_a_failing_job_shows_its_error_and_completes_after_a_retry_from_its_page
 ) -> None:
     source = fresh.home / "figures.txt"
     id = fresh.enqueue("reports.build", args={"source": str(source)})
-    page = window().sign_in(fresh)
-    page.goto(f"{fresh.base}/jobs/{id}")
+    page = window().sign_in(fresh, at=f"/jobs/{id}")
     expect(page.locator(".errbox")).to_contain_text("FileNotFoundError")
     expect(page.locator(".errbox")).to_contain_text("there is no figures.txt yet")
     expect(page.locator(".kv .pill")).to_have_text("Dead")
@@ -49,7 +48,7 @@ def test_a_failing_job_shows_its_error_and_completes_after_a_retry_from_its_page
 def test_a_history_that_cannot_be_read_is_said_so_until_it_can_be_again(fresh: Site, window: OpenWindow) -> None:
     id = fresh.enqueue("scans.read", args={"page": 1})
     fresh.ended(id)
-    page = window().sign_in(fresh)
+    page = window().sign_in(fresh, at="")
     with closing(sqlite3.connect(fresh.home / "holdfast.db", timeout=60)) as history:
         history.execute("ALTER TABLE jobs RENAME TO lost")
         history.commit()

@@ -155,7 +155,7 @@ def test_arguments_too_long_for_a_page_are_cut_and_said_so(site: Site, page: Pag
 def test_an_address_that_leads_nowhere_is_told_so(site: Site, window: OpenWindow) -> None:
     one = window()
     one.expected = [r"404"]
-    page = one.sign_in(site)
+    page = one.sign_in(site, at="")
     page.goto(f"{site.base}/nowhere")
     expect(page.get_by_role("heading", name="No such page")).to_be_visible()
 

@@ -21,7 +21,7 @@ def ended_job(site: Site) -> str:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_no_page_is_wider_than_a_phone(site: Site, window: OpenWindow, ended_job: str, dark: bool) -> None:
-    page = window(phone=True, dark=dark).sign_in(site)
+    page = window(phone=True, dark=dark).sign_in(site, at="")
     for path in ("/", "/jobs", f"/jobs/{ended_job}", "/dead-letters", "/jobs/none", "/agents", "/air-gap"):
         page.goto(site.base + path)
         expect(page.locator("main h1")).to_be_visible()
@@ -49,6 +49,7 @@ def test_the_theme_follows_the_system_until_one_is_chosen_and_is_kept(site: Site
 
 
 def test_the_keyboard_goes_to_pages_finds_and_helps(site: Site, page: Page, ended_job: str) -> None:
+    page.goto(site.base)
     go_by_keys(page, "j", "Jobs")
     expect(page.get_by_label("Filter jobs")).to_be_visible()
     page.keyboard.press("/")
@@ -77,6 +78,7 @@ def test_a_queue_is_paused_and_resumed_and_its_jobs_say_why_they_wait(site: Site
 
 
 def test_the_overview_follows_what_happens_until_it_is_paused(site: Site, page: Page) -> None:
+    page.goto(site.base)
     first = site.enqueue("echo.say", args={"text": "seen"})
     link = page.locator(f'.activity a[href="/jobs/{first}"]')
     expect(link).to_be_visible()
@@ -89,6 +91,7 @@ def test_the_overview_follows_what_happens_until_it_is_paused(site: Site, page: 
 
 
 def test_the_chart_is_drawn_and_shows_other_ranges(site: Site, page: Page, ended_job: str) -> None:
+    page.goto(site.base)
     expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible()
     page.get_by_role("button", name="24 h").click()
     expect(page).to_have_url(re.compile("range=24h"))
@@ -107,8 +110,7 @@ def test_an_open_page_lives_on_after_a_restart(tmp_path: Path, window: OpenWindo
         r"ERR_CONNECTION_RESET",
     ]
     with started(tmp_path) as before:
-        page = one.sign_in(before)
-        page.goto(f"{before.base}/jobs?state=dead")
+        page = one.sign_in(before, at="/jobs?state=dead")
         expect(page.locator(".conn")).to_contain_text("Live")
     expect(page.locator(".conn")).to_contain_text("Reconnecting")
     with started(tmp_path, port=int(before.base.rsplit(":", 1)[1])):

@@ -378,7 +378,6 @@ def test_a_redis_that_forgot_everything_is_a_new_one(clock: FakeClock) -> None:
         job = enqueued(clock)
         store.put([job])
         host.flush()
-        clock.advance(2)
         assert store.put([job])[0].new
         assert store.counts()["q"]["available"] == 1
         store.close()

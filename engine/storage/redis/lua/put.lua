@@ -1,7 +1,7 @@
 -- ARGV[2] = {ids, bytes of each event, created_at of each, shape of each (from 1), shapes, rest}, ARGV[3] the events,
 -- ARGV[4] seconds that a request is remembered.  A shape is {band, lane, task, most attempts}; rest = {{index, unique key,
 -- request, expires_at or 0, run_at or 0}, …} for jobs that have any of these.  Answers {{index, id of the job that was there
--- first}, …} for those that are not new.
+-- first}, …} for those that are not new, and {0, ''} where this Redis knew nothing of the queue before.
 local ids, lens, created, shape_of, shapes, rest = unpack(cmsgpack.unpack(ARGV[2]))
 local blob, ttl = ARGV[3], tonumber(ARGV[4])
 local extra = {}
@@ -58,6 +58,7 @@ for i = 1, #ids do
   at = at + lens[i]
 end
 if #events == 0 then return answers end
+if call('EXISTS', P .. 'c') == 0 then answers[#answers + 1] = {0, ''} end
 
 put_flat('j', events) -- first of all: a full Redis refuses the first write and no other
 put_flat('m', recs)
