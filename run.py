@@ -59,7 +59,7 @@ def test(argv):
         environment["HOLDFAST_REQUIRE_PROGRAMS"] = "1"
     if "TMPDIR" not in environment and os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > ROOM:
         environment["TMPDIR"] = MEMORY  # what tests write is thrown away, and no test pulls the plug
-    argv = argv or ["-n", "2", "--dist", "loadfile"]  # the whole suite waits more than it works: two files at a time
+    argv = argv or ["-n", "2", "--dist", "loadfile"]  # two files at a time
     return subprocess.call([sys.executable, "-m", "pytest"] + argv, cwd=HERE, env=environment)  # noqa: RUF005
 
 

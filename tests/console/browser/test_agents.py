@@ -109,6 +109,7 @@ def test_a_message_to_all_needs_words_and_says_who_heard_it(fleet: FleetSite, wi
 
 
 def test_a_process_that_is_alone_says_how_to_get_company(site: Site, page: Page) -> None:
+    page.goto(site.base)
     go_by_keys(page, "a", "Agents")
     expect(page.locator(".join pre")).to_contain_text("run.py agent --redis")
     go_by_keys(page, "l", "Air gap")
