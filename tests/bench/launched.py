@@ -39,6 +39,19 @@ class Launched:
         assert status == 200, f"{path} answered {status}: {body[:300]!r}"
         return json.loads(body)
 
+    def enqueue(self, task: str, jobs: int) -> None:
+        """So many jobs of a task of ``tests.bench.work``."""
+        made = [{"task": task, "args": {"n": n, "text": "x"}} for n in range(jobs)]
+        status, body = ask(self.port, "POST", "/v1/jobs/bulk", json.dumps({"jobs": made}))
+        assert status == 202, f"/v1/jobs/bulk answered {status}: {body[:300]!r}"
+
+    def stop(self) -> float:
+        """Ask it to stop; seconds until it has."""
+        began = time.perf_counter()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(20)
+        return time.perf_counter() - began
+
     def processes(self) -> list[psutil.Process]:
         """The console and all its children."""
         own = psutil.Process(self.process.pid)
@@ -60,9 +73,9 @@ def launched(home: Path, *flags: str) -> Iterator[Launched]:
         try:
             house.until(lambda: process.poll() is not None or is_ready(port), PATIENCE, "/readyz answers 200")
             assert process.poll() is None, f"run.py ended: {tail(log)}"
-            yield Launched(process, port, time.perf_counter() - began)
-            process.send_signal(signal.SIGTERM)
-            process.wait(20)
+            console = Launched(process, port, time.perf_counter() - began)
+            yield console
+            console.stop()
         finally:
             process.kill()
             process.wait(10)
@@ -77,9 +90,15 @@ def is_ready(port: int) -> bool:
 
 
 def get(port: int, path: str) -> tuple[int, bytes]:
-    """Status and body of one request."""
+    """Status and body of what a path answers."""
+    return ask(port, "GET", path)
+
+
+def ask(port: int, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+    """Status and body of one request; ``body`` is JSON."""
+    headers = {"Authorization": f"Bearer {house.TOKEN}", "Content-Type": "application/json"}
     with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {house.TOKEN}"})
+        connection.request(method, path, body, headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
 

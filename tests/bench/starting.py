@@ -1,4 +1,4 @@
-"""Start: from ``python3 run.py`` to the first 200 of ``/readyz``, the environment standing.
+"""Start: from ``python3 run.py`` to the first 200 of ``/readyz``, the environment standing; and the way to its end.
 
 The full home is made once and copied for each round.  It is what a crash leaves behind: 300,000 jobs were run, 100,000 more
 were accepted, then the process was killed, so there is no last word in the log and the workers have much to do at once.
@@ -21,15 +21,21 @@ from tests.bench.launched import launched
 FINISHED, WAITING = 300_000, 100_000
 PATIENCE = 900.0
 
-EMPTY = (Measure("empty", "run.py to /readyz, empty home", "s", "less", 3.0),)
+#: jobs that run at the stop: as many as there are workers by default
+RUNNING = 8
+
+EMPTY = (
+    Measure("empty", "run.py to /readyz, empty home", "s", "less", 3.0),
+    Measure("stop", "SIGTERM to its end, {running} jobs running that do not listen", "s", "less", 5.0),
+)
 FULL = (
     Measure("full", "run.py to /readyz, {waiting:,} waiting and {finished:,} finished in the log", "s", "less", 5.0),
 )
 
 
 def starting(options: Options) -> list[Figure]:
-    """Both starts."""
-    found = figures("starting", EMPTY, rounds.run(options, f"{__name__}:empty_round"))
+    """Both starts, and a stop."""
+    found = figures("starting", EMPTY, rounds.run(options, f"{__name__}:empty_round"), running=RUNNING)
     with tempfile.TemporaryDirectory(prefix="hf-bench-", dir=options.folder) as folder:
         home = Path(folder) / "home"
         rounds.tell(f"  starting: making a home with {options.of(FINISHED + WAITING):,} jobs")
@@ -39,9 +45,11 @@ def starting(options: Options) -> list[Figure]:
 
 
 def empty_round(folder: Path) -> dict[str, float]:
-    """A first start."""
+    """A first start, and a stop in the middle of work."""
     with launched(folder / "home") as console:
-        return {"empty": console.ready}
+        console.enqueue(work.park.name, RUNNING)
+        house.until(lambda: console.get("/queue/health")["stats"]["active"] == RUNNING, 60, "all jobs run")
+        return {"empty": console.ready, "stop": console.stop()}
 
 
 def full_round(folder: Path, home: str, waiting: int) -> dict[str, float]:
