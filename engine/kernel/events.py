@@ -101,6 +101,8 @@ CRASHED = "its worker died"
 UNKNOWN_START = "its holder died; it may not have started"
 #: ``reason`` of a ``JobDied`` that killed its worker too often
 POISON = "poison: its worker died under it too often"
+#: ``reason`` of a ``JobCancelled`` that had been claimed and had not begun when it was asked to stop
+REVOKED = "cancelled before it began"
 #: ``reason`` of a ``JobCancelled`` that had been asked to stop, and would have run again
 UNWANTED = "cancelled while it ran"
 #: the same where its holder died, so that nobody can say whether it ran

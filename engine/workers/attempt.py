@@ -30,8 +30,6 @@ from engine.workers.sink import AttemptSink
 
 #: seconds below which an attempt's CPU time is not measured
 BRIEF = 0.001
-#: why a job was cancelled that had been claimed and not begun
-CANCELLED_EARLY = "cancelled before it began"
 
 
 class TaskExit(HoldfastError):
@@ -83,7 +81,7 @@ class Attempt:
     def revoked(self) -> bool:
         """Whether the job was cancelled before it began."""
         if self.wish or self.job.cancelling:
-            self.ended(None, Cancel(CANCELLED_EARLY))
+            self.ended(None, Cancel(ev.REVOKED))
             return True
         return False
 

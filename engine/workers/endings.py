@@ -114,6 +114,13 @@ class Endings:
             queue=attempt.job.queue,
         )  # fmt: skip
 
+    def unbegun(self, job: Job, token: int) -> ev.AttemptEnded:
+        """The end of a claim whose job no worker has begun: it goes back, or is given up if somebody asked it to stop."""
+        now = self._clock.now()
+        if job.cancelling:
+            return ev.JobCancelled(now, job.id, token, job.attempt, reason=ev.REVOKED, queue=job.queue)
+        return ev.JobReleased(now, job.id, token, job.attempt, queue=job.queue)
+
     def _crashed(self, attempt: Attempt, duration: float, reason: str) -> ev.AttemptEnded:
         if attempt.job.cancelling:
             return self.released(attempt)

@@ -21,7 +21,7 @@ from engine.kernel.bell import Bell
 from engine.kernel.clock import Clock
 from engine.queue.app import QueueApp
 from engine.storage.base import RENEW_SECONDS, Store
-from engine.workers.attempt import CANCELLED_EARLY, Runner
+from engine.workers.attempt import Runner
 from engine.workers.feeder import Feeder, Held
 from engine.workers.finisher import Finisher
 from engine.workers.pacer import Pacer
@@ -212,15 +212,7 @@ class Pool(Consumer):  # type: ignore[misc]
 
     def release(self, held: list[Held]) -> None:
         """Hand back jobs that were claimed and not begun; what somebody wished to cancel meanwhile is cancelled."""
-        now = self.clock.now()
-        self.finisher.give_back(
-            [
-                (ev.JobCancelled if job.cancelling else ev.JobReleased)(
-                    now, job.id, token, job.attempt, reason=CANCELLED_EARLY if job.cancelling else "", queue=job.queue
-                )
-                for job, token in held
-            ]
-        )
+        self.finisher.give_back([self.runner.endings.unbegun(job, token) for job, token in held])
 
     def shut(self, timeout: float, farewell: ev.Event) -> None:
         """Stop within ``timeout`` seconds: running jobs may end for most of it, then they are handed back.  ``farewell`` is

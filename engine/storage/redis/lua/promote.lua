@@ -26,7 +26,7 @@ local function expire()
   if #late > 0 then end_for_good('X', late, late_recs, ends, nil, ttl, limit) end
 end
 
--- take back what a holder left, but for what was asked to stop; answers how many jobs
+-- take back what a holder left; what was asked to stop is given up.  Answers how many jobs it held
 local function take_back(token)
   local kept = call('HGET', P .. 'xl', token)
   if not kept then drop_lease(token) return 0 end
